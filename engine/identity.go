@@ -1,0 +1,41 @@
+package engine
+
+import "errors"
+
+// Identity says how the mesh sees a seat.
+type Identity uint8
+
+const (
+	// IdentitySession gives a seat a hosted peer of its own.
+	IdentitySession Identity = iota
+	// IdentityServer lets a seat speak through the server's one peer.
+	IdentityServer
+)
+
+func (i Identity) String() string {
+	if i == IdentityServer {
+		return "server"
+	}
+	return "session"
+}
+
+// Types that our peers declare.
+const (
+	TypeServer  = "superpeer"
+	TypeSession = "session"
+)
+
+// Errors of rooms and seats. Results and Pongs carry them too.
+var (
+	ErrClosed      = errors.New("room closed")
+	ErrLeft        = errors.New("seat has left the room")
+	ErrSlow        = errors.New("seat reads too slowly: its queue is full")
+	ErrRoomFull    = errors.New("room has no place left")
+	ErrChannelName = errors.New("channel name must be 1 to 12 bytes of UTF-8 and not begin with @_")
+	ErrTooLarge    = errors.New("message needs more than 100 frames")
+	ErrUnknownPeer = errors.New("no such peer is connected")
+	ErrPeerSlow    = errors.New("too much is waiting for this peer already")
+	ErrPeerGone    = errors.New("the link to this peer ended")
+	ErrPingTimeout = errors.New("no answer to the ping")
+	ErrTooMany     = errors.New("too many requests under way")
+)
