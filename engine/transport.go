@@ -35,6 +35,15 @@ type Link interface {
 	Close() error
 }
 
+// Junk is why a message on a link cannot be a frame.
+type Junk string
+
+// What a Transport tells apart.
+const (
+	JunkText Junk = "text message"
+	JunkLong Junk = "larger than the link takes"
+)
+
 // LinkHandler hears what happens on a link. The calls of one link do not
 // overlap, but for LinkWritable, and LinkClosed is the last of them; it comes
 // exactly once for every link that Answer or Offer returned, also if it never
@@ -44,9 +53,8 @@ type LinkHandler interface {
 	// LinkFrame hands over one frame; b is valid until it returns. While it
 	// blocks, the remote peer is held back.
 	LinkFrame(b []byte)
-	// LinkJunk reports a message that is no frame at all, such as a text
-	// message on the data channel.
-	LinkJunk()
+	// LinkJunk reports a message that cannot be a frame.
+	LinkJunk(Junk)
 	// LinkWritable says that Buffered fell below LowWater. It must not block.
 	LinkWritable()
 	LinkClosed(err error)

@@ -61,7 +61,7 @@ func NewReassembler(l Limits) *Reassembler {
 func (r *Reassembler) Pending() int { return r.bytes }
 
 // Stale is the number of unfinished messages that were dropped because their
-// sender began another one in their place. Push returns no error for them.
+// sender began another one with the same nonce. Push returns no error for them.
 func (r *Reassembler) Stale() uint64 { return r.stale }
 
 // Push takes one frame. b is not kept.
@@ -93,87 +93,103 @@ func (r *Reassembler) Push(b []byte) (*Message, *Progress, error) {
 }
 
 func (r *Reassembler) push(channel string, b []byte) (*Message, *Progress, error) {
-	k, tag, progress, chunk := key(b), b[atTag], b[atProgress], b[HeaderSize:]
+	k, tag, progress, data := key(b), b[atTag], b[atProgress], b[HeaderSize:]
 	last := tag&tagLast != 0
 
 	p := r.find(k)
-	if p == nil && last {
-		// The usual case; what its progress says does not matter.
-		return r.single(channel, tag, chunk)
+	if p != nil && p.dropped != nil {
+		if progress >= p.seen[0] {
+			return nil, nil, r.refuse(p, progress, last)
+		}
+		r.end(p) // another message has begun
+		p = nil
 	}
-	if p == nil || !p.fits(progress, last) {
-		if p != nil {
-			r.replace(p)
-		}
-		p = &partial{key: k, most: anyCount}
-		if !p.fits(progress, last) {
-			return nil, nil, fmt.Errorf("%w: %d", ErrProgress, progress)
-		}
+	if p == nil {
 		if last {
-			return r.single(channel, tag, chunk)
+			// The usual case; what its progress says does not matter.
+			return r.single(channel, tag, data)
 		}
-		r.begin(p)
+		p = r.begin(k)
 	}
 	if last {
 		defer r.end(p)
 	}
-	if p.dropped != nil {
-		err := p.dropped
-		p.dropped = ErrDropped
-		return nil, nil, err
-	}
-	if err := r.add(p, tag, chunk); err != nil {
+	if err := r.add(p, tag, progress, data); err != nil {
 		r.drop(p, ErrDropped)
 		return nil, nil, err
 	}
+	meta := p.meta()
 	if !last {
-		return nil, &Progress{channel, float64(progress) / 255, p.meta}, nil
+		return nil, &Progress{channel, float64(progress) / 255, meta}, nil
 	}
-	c, err := r.content(tag, p.meta, bytes.Join(p.chunks, nil), true)
+	whole := make([]byte, 0, p.size-len(meta))
+	for _, c := range p.chunks {
+		if !c.meta {
+			whole = append(whole, c.data...)
+		}
+	}
+	c, err := r.content(tag, meta, whole, true)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Message{channel, c}, &Progress{channel, 1, p.meta}, nil
+	if len(p.chunks) == 1 {
+		return &Message{channel, c}, nil, nil
+	}
+	return &Message{channel, c}, &Progress{channel, 1, meta}, nil
 }
 
 // single makes the message of the only chunk that it has.
-func (r *Reassembler) single(channel string, tag byte, chunk []byte) (*Message, *Progress, error) {
+func (r *Reassembler) single(channel string, tag byte, data []byte) (*Message, *Progress, error) {
 	var meta []byte
 	if tag&tagMeta != 0 {
-		if !json.Valid(chunk) {
+		if !json.Valid(data) {
 			return nil, nil, ErrMeta
 		}
-		meta, chunk = bytes.Clone(chunk), nil
+		meta, data = bytes.Clone(data), nil
 	}
-	c, err := r.content(tag, meta, chunk, false)
+	c, err := r.content(tag, meta, data, false)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &Message{channel, c}, nil, nil
 }
 
-// add keeps a copy of a chunk, making room for it if need be.
-func (r *Reassembler) add(p *partial, tag byte, chunk []byte) error {
-	if p.least > MaxChunks {
-		return ErrTooLarge
+// refuse answers a chunk of a message that was dropped.
+func (r *Reassembler) refuse(p *partial, progress byte, last bool) error {
+	err := p.dropped
+	p.dropped, p.seen[0] = ErrDropped, progress
+	if last {
+		r.end(p)
 	}
-	for r.live > r.limits.Partials || r.bytes+len(chunk) > r.limits.Bytes {
+	return err
+}
+
+// add keeps a copy of a chunk, and makes room for it if need be.
+func (r *Reassembler) add(p *partial, tag, progress byte, data []byte) error {
+	p.seen = append(p.seen, progress)
+	from, count := p.beginning(tag&tagLast != 0)
+	switch {
+	case count == 0:
+		return fmt.Errorf("%w: %d", ErrProgress, progress)
+	case count > MaxChunks:
+		return ErrTooLarge
+	case from > 0:
+		r.cut(p, from)
+	}
+	isMeta := tag&tagMeta != 0
+	if isMeta && (p.meta() != nil || !json.Valid(data)) {
+		return ErrMeta
+	}
+	for r.live > r.limits.Partials || r.bytes+len(data) > r.limits.Bytes {
 		oldest := r.partials[slices.IndexFunc(r.partials, func(p *partial) bool { return p.dropped == nil })]
 		if oldest == p {
 			return ErrOverflow
 		}
 		r.drop(oldest, ErrOverflow)
 	}
-	if tag&tagMeta == 0 {
-		p.chunks = append(p.chunks, bytes.Clone(chunk))
-	} else {
-		if p.meta != nil || !json.Valid(chunk) {
-			return ErrMeta
-		}
-		p.meta = bytes.Clone(chunk)
-	}
-	p.size += len(chunk)
-	r.bytes += len(chunk)
+	p.chunks = append(p.chunks, chunk{bytes.Clone(data), isMeta})
+	p.size += len(data)
+	r.bytes += len(data)
 	return nil
 }
 

@@ -1,0 +1,20 @@
+package engine
+
+import "time"
+
+// Clock is the engine's time. A simulation gives it its own.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f in a goroutine of the clock after d, unless stop is
+	// called before.
+	AfterFunc(d time.Duration, f func()) (stop func())
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) AfterFunc(d time.Duration, f func()) func() {
+	t := time.AfterFunc(d, f)
+	return func() { t.Stop() }
+}

@@ -1,0 +1,102 @@
+package engine
+
+import "time"
+
+// Limits bound what others can make the engine hold. A zero field means its
+// default.
+type Limits struct {
+	// SeatsPerRoom is the number of seats in a room. Default 10,000.
+	SeatsPerRoom int
+	// HostedPerRoom is the number of seats in a room that get a hosted peer
+	// of their own; the others speak through the server's. Default 32.
+	HostedPerRoom int
+	// Links is the number of links in the process, those that are opening
+	// included. Offers beyond it are dropped. Default 2,000.
+	Links int
+	// Pending is the number of bytes that may wait for a seat before it is
+	// cut off with ErrSlow. One message may always wait. Default 8 MiB.
+	Pending int
+	// LinkPending is the number of bytes that may wait for a link; a message
+	// beyond it is refused to that peer with ErrPeerSlow. One message may
+	// always wait. Default 8 MiB.
+	LinkPending int
+	// RemotesPerRoom is the number of remote peers that a room remembers.
+	// When a new one is heard beyond it, the one that was silent for longest
+	// and has no link is forgotten. Default 4,096.
+	RemotesPerRoom int
+	// Handshakes is the number of links that may be opening at once in the
+	// process. Offers beyond it are dropped. Default 128.
+	Handshakes int
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&l.SeatsPerRoom, 10_000)
+	set(&l.HostedPerRoom, 32)
+	set(&l.Links, 2_000)
+	set(&l.Pending, 8<<20)
+	set(&l.LinkPending, 8<<20)
+	set(&l.RemotesPerRoom, 4_096)
+	set(&l.Handshakes, 128)
+	return l
+}
+
+// Timing that the wire imposes or that was measured against it; see
+// docs/protocol.md.
+const (
+	// announceEvery is how often a hosted peer announces itself without cause.
+	// Browsers do so every 2.5 s; linked peers that announced every 60 s stayed
+	// in their rosters.
+	announceEvery = 20 * time.Second
+	// announceGap is the least time between two announces of a hosted peer.
+	announceGap = time.Second
+	// remoteSilence is the silence in signaling after which an unlinked remote
+	// peer is taken for lost. Peers like ours announce every 20 s.
+	remoteSilence = 65 * time.Second
+
+	// watchEvery, pingAfter and deadAfter are the browsers' watchdog: its
+	// tick, the silence that provokes a ping, and the time for the answer.
+	watchEvery = 5 * time.Second
+	pingAfter  = 10 * time.Second
+	deadAfter  = 25 * time.Second
+	// probeTime is the time that a link has to show life when its remote peer
+	// sends an offer although we hold it linked.
+	probeTime = 3 * time.Second
+
+	// holdOff is the time after a link's end during which the same page must
+	// not be linked again under the same peer id: its old connection, not
+	// closed, fails up to 16 s later and takes the new link with it
+	// (docs/protocol.md, "Stale-connection eviction").
+	holdOff = 20 * time.Second
+	// openTime is the time that a link has to open; reserveTime is it when
+	// another offer of the same peer waits.
+	openTime    = 15 * time.Second
+	reserveTime = 5 * time.Second
+	// offerLife is how long an offer is worth answering: browsers reap theirs
+	// after 57 s.
+	offerLife = 50 * time.Second
+
+	// dialAfter is how long a remote peer may announce itself without making
+	// an offer before we make one. Browsers offer within milliseconds.
+	dialAfter = 20 * time.Second
+	// redialAfter is the least time between two offers to one peer.
+	redialAfter = 30 * time.Second
+
+	// leaveTime is the time between a farewell on a link and its end, so that
+	// the farewell arrives.
+	leaveTime = 100 * time.Millisecond
+	// sdpTime bounds the making of a session description.
+	sdpTime = 10 * time.Second
+
+	pingTime       = 10 * time.Second
+	maxPings       = 256 // under way for one seat
+	inboxSize      = 256
+	maxTargets     = 1_000
+	maxNonces      = 256 // channel names that a hosted peer remembers the nonce of
+	highWater      = 64 << 10
+	maxRenegotiate = 4 // descriptions under way on one link
+)

@@ -1,0 +1,353 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/frame"
+)
+
+// Channels that peers use among themselves (docs/protocol.md, "Internal
+// channels"). Applications cannot use names with this prefix.
+const (
+	internalPrefix = "@_"
+	channelPing    = "@_ping"
+	channelPong    = "@_pong"
+	channelLeave   = "@_leave"
+	channelSignal  = "@_signal"
+	channelStream  = "@_stream"
+	channelTrack   = "@_track"
+)
+
+// Why links end.
+var (
+	errAbandoned  = errors.New("given up for another attempt, or too slow to open")
+	errEvicted    = errors.New("the remote peer offers anew and does not answer")
+	errRemoteLeft = errors.New("the remote peer left")
+	errSilent     = errors.New("no sign of life")
+)
+
+// link is one connection of a pair, from the first description to its end. All
+// that happens to it is tied to this object, never to the peer id, which a
+// successor may bear. It implements LinkHandler.
+type link struct {
+	room *Room
+	pair *pair
+
+	// Of the room's actor.
+	relay    string // that the offer came by
+	author   string // of the page at the other end
+	dialed   bool   // the offer is ours
+	answered bool
+	probing  bool
+	opened   time.Time
+	pinged   time.Time // by the watchdog
+
+	assembler *frame.Reassembler // of the transport's goroutine
+	out       *outbox
+	heard     atomic.Int64 // time of the last frame, Unix nanoseconds
+	left      atomic.Bool  // the remote peer took farewell
+	opening   atomic.Bool  // counts as a handshake
+
+	negotiating atomic.Int32
+	negotiation sync.Mutex // held while a description is answered: one at a time
+
+	mu        sync.Mutex
+	transport Link
+	closed    bool
+	reason    error
+	pongs     []pongWaiter
+}
+
+type pongWaiter struct {
+	seat  *Seat
+	ref   uint64
+	since time.Time
+}
+
+func newLink(r *Room, p *pair) *link {
+	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{})}
+	l.out = newOutbox(l, r.node.limits.Load().LinkPending)
+	l.opening.Store(true)
+	r.tasks.Add(1) // until finish
+	return l
+}
+
+// attach gives the link its transport's half. It reports false, and ends that
+// half, if the link was closed meanwhile.
+func (l *link) attach(t Link) bool {
+	l.mu.Lock()
+	l.transport = t
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		t.Close()
+	}
+	return !closed
+}
+
+func (l *link) half() Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.transport
+}
+
+func (l *link) accept(ctx context.Context, answer string) error {
+	if t := l.half(); t != nil {
+		return t.Accept(ctx, answer)
+	}
+	return errAbandoned
+}
+
+// failed ends a link that its transport could not make.
+func (l *link) failed(err error) {
+	l.room.node.counters.drop("link: description refused")
+	l.room.log.Debug("no link", "peer", l.pair.remote, "hosted", l.pair.h.id, "error", err)
+	l.finish(err)
+}
+
+// close ends the link, for the first reason given.
+func (l *link) close(reason error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed, l.reason = true, reason
+	t := l.transport
+	l.mu.Unlock()
+	if t != nil {
+		t.Close()
+	}
+}
+
+// finish is the end of every link, exactly once.
+func (l *link) finish(err error) {
+	l.mu.Lock()
+	if l.reason != nil {
+		err = l.reason
+	}
+	l.closed = true
+	pongs := l.pongs
+	l.pongs = nil
+	l.mu.Unlock()
+	l.release()
+	l.room.node.links.Add(-1)
+	l.out.end()
+	for _, w := range pongs {
+		w.seat.push(Pong{w.ref, l.pair.remote, ErrPeerGone})
+	}
+	l.room.post(func() { l.room.linkClosed(l, err) })
+	l.room.tasks.Done()
+}
+
+// release ends the link's counting as a handshake.
+func (l *link) release() {
+	if l.opening.CompareAndSwap(true, false) {
+		l.room.node.handshakes.Add(-1)
+	}
+}
+
+// LinkOpen implements LinkHandler.
+func (l *link) LinkOpen() {
+	l.release()
+	l.heard.Store(l.room.now().UnixNano())
+	l.room.tasks.Go(l.out.run)
+	l.room.post(func() { l.room.linkOpened(l) })
+}
+
+// LinkFrame implements LinkHandler. Pings are answered here, before any queue.
+func (l *link) LinkFrame(b []byte) {
+	c := &l.room.node.counters
+	c.framesIn.Add(1)
+	c.bytesIn.Add(uint64(len(b)))
+	l.heard.Store(l.room.now().UnixNano())
+	m, progress, err := l.assembler.Push(b)
+	if err != nil {
+		c.drop(frameReason(err))
+		return
+	}
+	switch {
+	case m == nil && progress != nil:
+		l.room.post(func() { l.room.arriving(l, progress) })
+	case m == nil:
+	case strings.HasPrefix(m.Channel, internalPrefix):
+		l.internal(m)
+	default:
+		c.messagesIn.Add(1)
+		l.room.post(func() { l.room.received(l, m, progress) })
+	}
+}
+
+// frameReason names for the counters what is wrong with a frame.
+func frameReason(err error) string {
+	for _, known := range []struct {
+		err    error
+		reason string
+	}{
+		{frame.ErrShort, "frame: short"},
+		{frame.ErrLong, "frame: long"},
+		{frame.ErrName, "frame: bad channel name"},
+		{frame.ErrTooLarge, "frame: message of too many"},
+		{frame.ErrProgress, "frame: bad progress"},
+		{frame.ErrJSON, "frame: bad JSON"},
+		{frame.ErrZlib, "frame: bad compression"},
+		{frame.ErrInflated, "frame: inflates too far"},
+		{frame.ErrOverflow, "frame: too many messages under way"},
+		{frame.ErrDropped, "frame: of a message that was dropped"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.reason
+		}
+	}
+	return "frame: bad"
+}
+
+// LinkJunk implements LinkHandler.
+func (l *link) LinkJunk(j Junk) { l.room.node.counters.drop("frame: " + string(j)) }
+
+// LinkWritable implements LinkHandler.
+func (l *link) LinkWritable() { l.out.writable() }
+
+// LinkClosed implements LinkHandler.
+func (l *link) LinkClosed(err error) { l.finish(err) }
+
+func (l *link) internal(m *frame.Message) {
+	switch m.Channel {
+	case channelPing:
+		l.sendNow(channelPong)
+	case channelPong:
+		l.mu.Lock()
+		pongs := l.pongs
+		l.pongs = nil
+		l.mu.Unlock()
+		for _, w := range pongs {
+			w.seat.push(Pong{w.ref, l.pair.remote, nil})
+		}
+	case channelLeave:
+		l.left.Store(true)
+		l.close(errRemoteLeft)
+	case channelSignal:
+		l.onDescription(m.Content)
+	case channelStream, channelTrack:
+		// What media is about. We take none.
+	default:
+		l.room.node.counters.drop("frame: unknown internal channel")
+	}
+}
+
+// description is the content of the signal channel.
+type description struct {
+	Type string `json:"type"`
+	SDP  string `json:"sdp"`
+}
+
+// onDescription answers a renegotiation, so that no browser waits for it.
+func (l *link) onDescription(c Content) {
+	var offer description
+	if c.Kind != JSON || json.Unmarshal(c.Data, &offer) != nil || offer.Type != "offer" {
+		l.room.node.counters.drop("frame: signal that is no offer")
+		return
+	}
+	if l.negotiating.Add(1) > maxRenegotiate {
+		l.negotiating.Add(-1)
+		l.room.node.counters.drop("frame: too many signals under way")
+		return
+	}
+	l.room.tasks.Go(func() {
+		defer l.negotiating.Add(-1)
+		l.negotiation.Lock()
+		defer l.negotiation.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), sdpTime)
+		defer cancel()
+		sdp, err := l.half().Renegotiate(ctx, offer.SDP)
+		if err != nil {
+			l.room.node.counters.drop("frame: signal refused by the transport")
+			l.room.log.Debug("renegotiation failed", "peer", l.pair.remote, "error", err)
+			return
+		}
+		answer, err := json.Marshal(description{"answer", sdp})
+		if err != nil {
+			return // two strings always encode
+		}
+		frames, err := frame.Encode(channelSignal, l.pair.h.nextNonce(channelSignal), Content{Kind: JSON, Data: answer})
+		if err == nil {
+			err = l.out.put(channelSignal, &outgoing{frames: frames})
+		}
+		if err != nil {
+			l.room.node.counters.drop("frame: signal not sent")
+		}
+	})
+}
+
+// sendNow sends an empty message on an internal channel past all queues.
+func (l *link) sendNow(channel string) {
+	t := l.half()
+	if t == nil {
+		return
+	}
+	frames, err := frame.Encode(channel, l.pair.h.nextNonce(channel), Content{})
+	if err != nil {
+		return // the names are valid constants
+	}
+	if t.Send(frames[0]) == nil {
+		l.sent(len(frames[0]))
+	}
+}
+
+func (l *link) sent(bytes int) {
+	l.room.node.counters.framesOut.Add(1)
+	l.room.node.counters.bytesOut.Add(uint64(bytes))
+}
+
+func (l *link) ping()     { l.sendNow(channelPing) }
+func (l *link) farewell() { l.sendNow(channelLeave) }
+
+// pingFor pings on behalf of a seat.
+func (l *link) pingFor(s *Seat, ref uint64) {
+	l.mu.Lock()
+	closed := l.closed
+	if !closed {
+		l.pongs = append(l.pongs, pongWaiter{s, ref, l.room.now()})
+	}
+	l.mu.Unlock()
+	if closed {
+		s.push(Pong{ref, l.pair.remote, ErrPeerGone})
+		return
+	}
+	l.ping()
+}
+
+func (l *link) heardSince(t time.Time) bool { return l.heard.Load() > t.UnixNano() }
+
+// watch is the watchdog's look at the link, every watchEvery.
+func (l *link) watch(now time.Time) {
+	l.expirePongs(now)
+	switch {
+	case !l.pinged.IsZero() && !l.heardSince(l.pinged):
+		if now.Sub(l.pinged) >= deadAfter {
+			l.close(errSilent)
+		}
+	case !l.heardSince(now.Add(-pingAfter)):
+		l.pinged = now
+		l.ping()
+	}
+}
+
+func (l *link) expirePongs(now time.Time) {
+	l.mu.Lock()
+	var late []pongWaiter
+	for len(l.pongs) > 0 && now.Sub(l.pongs[0].since) > pingTime {
+		late = append(late, l.pongs[0])
+		l.pongs = l.pongs[1:]
+	}
+	l.mu.Unlock()
+	for _, w := range late {
+		w.seat.push(Pong{w.ref, l.pair.remote, ErrPingTimeout})
+	}
+}

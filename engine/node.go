@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Config is what a Node is made of.
+type Config struct {
+	Signaling Signaling
+	Transport Transport
+	Clock     Clock        // nil: the system's
+	Logger    *slog.Logger // nil: slog.Default()
+	Limits    Limits
+}
+
+// Node is the engine of one process: its rooms. It is safe for use by several
+// goroutines.
+type Node struct {
+	signaling Signaling
+	transport Transport
+	clock     Clock
+	log       *slog.Logger
+	limits    atomic.Pointer[Limits]
+
+	counters   counters
+	links      atomic.Int64 // live and opening
+	handshakes atomic.Int64 // opening
+
+	mu     sync.Mutex
+	rooms  map[string]*Room
+	closed bool
+}
+
+// New makes a node without rooms. It starts nothing.
+func New(cfg Config) *Node {
+	n := &Node{
+		signaling: cfg.Signaling,
+		transport: cfg.Transport,
+		clock:     cfg.Clock,
+		log:       cfg.Logger,
+		rooms:     make(map[string]*Room),
+	}
+	if n.clock == nil {
+		n.clock = systemClock{}
+	}
+	if n.log == nil {
+		n.log = slog.Default()
+	}
+	n.SetLimits(cfg.Limits)
+	return n
+}
+
+// SetLimits changes the limits from now on. What exceeds them already stays.
+func (n *Node) SetLimits(l Limits) {
+	l = l.withDefaults()
+	n.limits.Store(&l)
+}
+
+// Open opens a room. It fails if one of that name is open, or if signaling
+// cannot be opened.
+func (n *Node) Open(cfg RoomConfig) (*Room, error) {
+	if cfg.Name == "" {
+		return nil, errors.New("open room: it has no name")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, fmt.Errorf("open room %q: %w", cfg.Name, ErrClosed)
+	}
+	if _, ok := n.rooms[cfg.Name]; ok {
+		return nil, fmt.Errorf("open room %q: it is open already", cfg.Name)
+	}
+	r, err := openRoom(n, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open room %q: %w", cfg.Name, err)
+	}
+	n.rooms[cfg.Name] = r
+	return r, nil
+}
+
+// Room returns the open room of a database name.
+func (n *Node) Room(name string) (*Room, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r, ok := n.rooms[name]
+	return r, ok
+}
+
+// Rooms returns the open rooms, by name.
+func (n *Node) Rooms() []*Room {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	rooms := make([]*Room, 0, len(n.rooms))
+	for _, r := range n.rooms {
+		rooms = append(rooms, r)
+	}
+	slices.SortFunc(rooms, func(a, b *Room) int { return strings.Compare(a.name, b.name) })
+	return rooms
+}
+
+// Close closes all rooms, as Room.Close does, and waits. After it nothing can
+// be opened.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+	)
+	for _, r := range n.Rooms() {
+		wg.Go(func() {
+			if err := r.Close(ctx); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (n *Node) forget(r *Room) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rooms[r.name] == r {
+		delete(n.rooms, r.name)
+	}
+}

@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// pair is a hosted peer and a remote one, and what is between them: nothing, a
+// link that is opening, or a live one. It outlives its links, because what was
+// before decides what may follow. It belongs to the room's actor.
+type pair struct {
+	h      *hosted
+	remote string
+
+	live    *link
+	attempt *link // opening
+	// offer is one that waits: for a hold-off to pass, for an attempt by
+	// another relay to fail, or for a link to prove that it is alive.
+	offer     *Signal
+	offerTime time.Time
+
+	// notBefore is the end of the hold-off, which concerns the page with this
+	// author key only.
+	notBefore time.Time
+	author    string
+
+	heard  time.Time // first announce since the last link or offer
+	dialed time.Time
+}
+
+func (h *hosted) pair(remote string) *pair {
+	p := h.pairs[remote]
+	if p == nil {
+		p = &pair{h: h, remote: remote}
+		h.pairs[remote] = p
+	}
+	return p
+}
+
+// idle tells whether nothing would be lost with the pair.
+func (p *pair) idle(now time.Time) bool {
+	return p.live == nil && p.attempt == nil && p.offer == nil && now.After(p.notBefore)
+}
+
+// onOffer keeps the offer of a remote peer and answers it as soon as it may be.
+func (r *Room) onOffer(s Signal) {
+	h := r.hosted[s.To]
+	if h == nil {
+		r.node.counters.drop("offer: for a peer that is gone")
+		return
+	}
+	r.see(s.From, s.Type)
+	p := h.pair(s.From)
+	p.heard = time.Time{}
+	if a := p.attempt; a != nil && a.dialed && h.id > s.From {
+		// Glare: the greater id stays the offerer.
+		r.node.counters.drop("offer: glare, ours stands")
+		return
+	}
+	p.offer, p.offerTime = &s, r.now()
+	switch {
+	case p.live != nil:
+		// A peer that holds us linked would not offer, unless the offer was
+		// under way when the link opened.
+		r.probe(p)
+		return
+	case p.attempt != nil && (p.attempt.dialed || p.attempt.relay == s.Relay || p.attempt.author != s.Author):
+		// It gave up the earlier offer, or is the offerer of a glare.
+		r.abandon(p)
+	case p.attempt != nil:
+		// The same page offers by several relays at once. One is answered;
+		// this one is a reserve.
+		a := p.attempt
+		r.after(reserveTime, func() {
+			if p.attempt == a && p.offer != nil {
+				r.abandon(p)
+				r.advance(p)
+			}
+		})
+	}
+	r.advance(p)
+}
+
+// advance answers the offer that waits, if nothing stands against it now.
+func (r *Room) advance(p *pair) {
+	if p.offer == nil || p.live != nil || p.attempt != nil || r.hosted[p.h.id] != p.h || r.closing {
+		return
+	}
+	now := r.now()
+	if now.Sub(p.offerTime) > offerLife {
+		p.offer = nil
+		r.node.counters.drop("offer: too old")
+		return
+	}
+	if wait := p.notBefore.Sub(now); wait > 0 && p.offer.Author == p.author {
+		r.after(wait, func() { r.advance(p) })
+		return
+	}
+	s := p.offer
+	p.offer = nil
+	r.connect(p, s)
+}
+
+// maybeDial makes an offer to a remote peer that announces itself but makes
+// none, which peers like ours never do. Browsers are left to dial.
+func (r *Room) maybeDial(p *pair) {
+	now := r.now()
+	wait := dialAfter
+	if answersOnly(p.remote) && p.h.id > p.remote {
+		wait = 0
+	}
+	if now.Sub(p.heard) < wait || now.Before(p.notBefore) || now.Sub(p.dialed) < redialAfter {
+		return
+	}
+	p.dialed = now
+	r.connect(p, nil)
+}
+
+// connect begins a link: by answering the offer s, or without one by making
+// our own.
+func (r *Room) connect(p *pair, s *Signal) {
+	n, limits := r.node, r.node.limits.Load()
+	switch {
+	case n.links.Load() >= int64(limits.Links):
+		n.counters.drop("link: process has too many")
+		return
+	case n.handshakes.Load() >= int64(limits.Handshakes):
+		n.counters.drop("link: too many opening")
+		return
+	}
+	n.links.Add(1)
+	n.handshakes.Add(1)
+	l := newLink(r, p)
+	if s != nil {
+		l.relay, l.author = s.Relay, s.Author
+	} else {
+		l.dialed = true
+	}
+	p.attempt = l
+	r.tasks.Go(func() { r.describe(l, s) })
+	r.after(openTime, func() {
+		if p.attempt == l {
+			n.counters.drop("link: did not open in time")
+			r.abandon(p)
+			r.advance(p)
+		}
+	})
+}
+
+// describe makes the session description outside the actor, as it takes
+// milliseconds, and sends it.
+func (r *Room) describe(l *link, s *Signal) {
+	ctx, cancel := context.WithTimeout(context.Background(), sdpTime)
+	defer cancel()
+	var (
+		t   Link
+		sdp string
+		err error
+	)
+	if s != nil {
+		t, sdp, err = r.node.transport.Answer(ctx, s.SDP, l)
+	} else {
+		t, sdp, err = r.node.transport.Offer(ctx, l)
+	}
+	if err != nil {
+		l.failed(err)
+		return
+	}
+	if !l.attach(t) {
+		return // closed meanwhile
+	}
+	r.post(func() {
+		if l.pair.attempt != l {
+			return
+		}
+		h := l.pair.h
+		if s != nil {
+			r.signaling.Answer(s.Relay, h.id, l.pair.remote, h.typ, sdp)
+		} else {
+			r.signaling.Offer("", h.id, l.pair.remote, h.typ, sdp)
+		}
+	})
+}
+
+// onAnswer completes an offer of ours. Answers to none are stale.
+func (r *Room) onAnswer(s Signal) {
+	h := r.hosted[s.To]
+	if h == nil {
+		return
+	}
+	p := h.pairs[s.From]
+	if p == nil || p.attempt == nil || !p.attempt.dialed || p.attempt.answered {
+		r.node.counters.drop("answer: stale")
+		return
+	}
+	r.see(s.From, s.Type)
+	l := p.attempt
+	l.answered, l.relay, l.author = true, s.Relay, s.Author
+	r.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), sdpTime)
+		defer cancel()
+		if err := l.accept(ctx, s.SDP); err != nil {
+			r.node.counters.drop("answer: refused by the transport")
+			l.close(err)
+		}
+	})
+}
+
+// abandon gives up the attempt of a pair.
+func (r *Room) abandon(p *pair) {
+	l := p.attempt
+	p.attempt = nil
+	l.close(errAbandoned)
+}
+
+// probe finds out whether a live link is: its remote peer made an offer. Alive,
+// the offer meant nothing; dead, it is answered.
+func (r *Room) probe(p *pair) {
+	l := p.live
+	if l.probing {
+		return
+	}
+	l.probing = true
+	since := r.now()
+	l.ping()
+	r.after(probeTime, func() {
+		l.probing = false
+		if p.live != l {
+			return
+		}
+		if l.heardSince(since) {
+			p.offer = nil
+			r.node.counters.drop("offer: linked already")
+			return
+		}
+		l.close(errEvicted)
+	})
+}
+
+// linkOpened makes a link the pair's live one.
+func (r *Room) linkOpened(l *link) {
+	p := l.pair
+	if p.attempt != l || r.closing {
+		l.close(errAbandoned)
+		return
+	}
+	p.attempt, p.live = nil, l
+	p.offer, p.heard = nil, time.Time{}
+	p.author = l.author
+	l.opened = r.now()
+	r.node.counters.linksOpened.Add(1)
+	rem := r.see(p.remote, "")
+	rem.linked++
+	for s := range p.h.seats {
+		s.push(PeerEvent{PeerJoin, Peer{rem.id, rem.typ}})
+	}
+	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
+}
+
+// linkClosed clears up after a link. It is called once for every link, whatever
+// has replaced it by then.
+func (r *Room) linkClosed(l *link, err error) {
+	p := l.pair
+	switch l {
+	case p.attempt:
+		p.attempt = nil
+		r.advance(p)
+	case p.live:
+		r.unlinked(p)
+		if l.left.Load() {
+			p.notBefore = time.Time{} // the page itself is gone
+		}
+		r.log.Debug("link closed", "peer", p.remote, "hosted", p.h.id, "reason", err)
+		r.advance(p)
+	}
+}
+
+// unlinked takes the live link from a pair and tells the seats.
+func (r *Room) unlinked(p *pair) {
+	p.live = nil
+	p.notBefore = r.now().Add(holdOff)
+	r.node.counters.linksClosed.Add(1)
+	if rem := r.remotes[p.remote]; rem != nil {
+		rem.linked--
+		rem.seen = r.now()
+		for s := range p.h.seats {
+			s.push(PeerEvent{PeerLeave, Peer{rem.id, rem.typ}})
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package engine
+
+import "time"
+
+// remote is a peer of the room that lives elsewhere.
+type remote struct {
+	id   string
+	typ  string
+	seen time.Time // in signaling or on a link
+	// linked is the number of hosted peers that have a live link with it.
+	linked int
+}
+
+// deliver takes what signaling brings.
+func (r *Room) deliver(s Signal) { r.post(func() { r.onSignal(s) }) }
+
+func (r *Room) onSignal(s Signal) {
+	if r.closing {
+		return
+	}
+	switch {
+	case !validRemoteID(s.From):
+		r.node.counters.drop("signal: bad peer id")
+		return
+	case r.hosted[s.From] != nil || r.seats[s.From] != nil:
+		// Somebody claims to be one of ours.
+		r.node.counters.drop("signal: claims a hosted peer")
+		return
+	}
+	switch s.Kind {
+	case Announce:
+		r.onAnnounce(s)
+	case Bye:
+		r.onBye(s)
+	case Offer:
+		r.onOffer(s)
+	case Answer:
+		r.onAnswer(s)
+	}
+}
+
+// see notes a sign of life of a remote peer.
+func (r *Room) see(id, typ string) *remote {
+	rem := r.remotes[id]
+	fresh := rem == nil
+	if fresh {
+		if len(r.remotes) >= r.node.limits.Load().RemotesPerRoom {
+			r.forgetOldest()
+		}
+		rem = &remote{id: id}
+		r.remotes[id] = rem
+	}
+	rem.seen = r.now()
+	changed := typ != "" && typ != rem.typ
+	if changed {
+		rem.typ = typ
+	}
+	if fresh || changed {
+		r.tellAll(PeerEvent{PeerSeen, Peer{id, rem.typ}})
+	}
+	return rem
+}
+
+// onAnnounce answers an announce with announces of those hosted peers that are
+// not linked with its sender: it will send each an offer.
+func (r *Room) onAnnounce(s Signal) {
+	r.see(s.From, s.Type)
+	for _, h := range r.hosted {
+		p := h.pair(s.From)
+		if p.live != nil || p.attempt != nil {
+			continue
+		}
+		if p.heard.IsZero() {
+			p.heard = r.now()
+		}
+		r.announceSoon(h)
+		r.maybeDial(p)
+	}
+}
+
+// onBye takes a peer for lost. Its links are left alone: they end by a farewell
+// of their own, and a bye proves less than a link.
+func (r *Room) onBye(s Signal) {
+	rem := r.remotes[s.From]
+	if rem == nil {
+		return
+	}
+	r.tellAll(PeerEvent{PeerLost, Peer{rem.id, rem.typ}})
+	if rem.linked == 0 {
+		r.forget(rem)
+	}
+}
+
+// forget removes a remote peer that no hosted peer is linked with.
+func (r *Room) forget(rem *remote) {
+	delete(r.remotes, rem.id)
+	for _, h := range r.hosted {
+		if p := h.pairs[rem.id]; p != nil && p.idle(r.now()) {
+			delete(h.pairs, rem.id)
+		}
+	}
+}
+
+func (r *Room) forgetOldest() {
+	var oldest *remote
+	for _, rem := range r.remotes {
+		if rem.linked == 0 && (oldest == nil || rem.seen.Before(oldest.seen)) {
+			oldest = rem
+		}
+	}
+	if oldest != nil {
+		r.node.counters.drop("roster: full, oldest forgotten")
+		r.forget(oldest)
+	}
+}
+
+// announceSoon announces a hosted peer now, or as soon as announceGap allows.
+func (r *Room) announceSoon(h *hosted) {
+	if h.announcing {
+		return
+	}
+	wait := announceGap - r.now().Sub(h.announced)
+	if wait <= 0 {
+		r.announce(h)
+		return
+	}
+	h.announcing = true
+	r.after(wait, func() {
+		h.announcing = false
+		if r.hosted[h.id] == h {
+			r.announce(h)
+		}
+	})
+}
+
+func (r *Room) announce(h *hosted) {
+	h.announced = r.now()
+	r.signaling.Announce(h.id, h.typ)
+}
+
+// tick is the room's regular round: it watches links, repeats announces and
+// forgets who is gone.
+func (r *Room) tick() {
+	if r.closing {
+		return
+	}
+	defer r.after(watchEvery, r.tick)
+	now := r.now()
+	for _, h := range r.hosted {
+		if now.Sub(h.announced) > announceEvery-watchEvery/2 {
+			r.announceSoon(h)
+		}
+		for id, p := range h.pairs {
+			switch {
+			case p.live != nil:
+				r.remotes[id].seen = now
+				p.live.watch(now)
+			case p.idle(now) && r.remotes[id] == nil:
+				delete(h.pairs, id)
+			}
+		}
+	}
+	for _, rem := range r.remotes {
+		if rem.linked == 0 && now.Sub(rem.seen) > remoteSilence {
+			r.tellAll(PeerEvent{PeerLost, Peer{rem.id, rem.typ}})
+			r.forget(rem)
+		}
+	}
+	r.expirePings(now)
+}

@@ -1,0 +1,228 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/pion/datachannel"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+)
+
+// maxMessage is the largest message that a link reads, which is what pion's
+// descriptions tell the other end.
+const maxMessage = 64 << 10
+
+// link is a peer connection with its data channel.
+type link struct {
+	transport *Transport
+	pc        *webrtc.PeerConnection
+	h         engine.LinkHandler
+
+	mu     sync.Mutex
+	dc     *datachannel.DataChannel // once open
+	ended  bool
+	reason error
+}
+
+var (
+	errNotOpen = errors.New("data channel is not open")
+	errRemote  = errors.New("closed by the remote peer, or lost")
+)
+
+func (l *link) answer(ctx context.Context, offer string) (string, error) {
+	err := l.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
+	if err != nil {
+		return "", err
+	}
+	sdp, err := l.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", err
+	}
+	return l.gather(ctx, sdp)
+}
+
+func (l *link) offer(ctx context.Context) (string, error) {
+	ordered := true
+	dc, err := l.pc.CreateDataChannel(label, &webrtc.DataChannelInit{Ordered: &ordered})
+	if err != nil {
+		return "", err
+	}
+	l.adopt(dc)
+	sdp, err := l.pc.CreateOffer(nil)
+	if err != nil {
+		return "", err
+	}
+	return l.gather(ctx, sdp)
+}
+
+// gather waits for all candidates: GenosRTC does not trickle.
+func (l *link) gather(ctx context.Context, sdp webrtc.SessionDescription) (string, error) {
+	complete := webrtc.GatheringCompletePromise(l.pc)
+	if err := l.pc.SetLocalDescription(sdp); err != nil {
+		return "", err
+	}
+	select {
+	case <-complete:
+	case <-ctx.Done():
+		return "", fmt.Errorf("gather candidates: %w", ctx.Err())
+	}
+	return l.pc.LocalDescription().SDP, nil
+}
+
+// Accept implements engine.Link.
+func (l *link) Accept(_ context.Context, answer string) error {
+	err := l.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer})
+	if err != nil {
+		return fmt.Errorf("accept an answer: %w", err)
+	}
+	return nil
+}
+
+// Renegotiate implements engine.Link. Media in the offer is refused.
+func (l *link) Renegotiate(ctx context.Context, offer string) (string, error) {
+	sdp, err := l.answer(ctx, offer)
+	if err != nil {
+		return "", fmt.Errorf("answer a renegotiation: %w", err)
+	}
+	return sdp, nil
+}
+
+// adopt takes the data channel that carries frames; others are closed.
+func (l *link) adopt(dc *webrtc.DataChannel) {
+	dc.OnOpen(func() {
+		if dc.Label() != label {
+			dc.Close()
+			return
+		}
+		raw, err := dc.Detach()
+		if err != nil {
+			l.end(fmt.Errorf("detach the data channel: %w", err))
+			return
+		}
+		l.open(raw.(*datachannel.DataChannel))
+	})
+}
+
+func (l *link) open(dc *datachannel.DataChannel) {
+	l.mu.Lock()
+	if l.ended || l.dc != nil {
+		l.mu.Unlock()
+		dc.Close()
+		return
+	}
+	l.dc = dc
+	l.transport.wg.Add(1)
+	l.mu.Unlock()
+	dc.SetBufferedAmountLowThreshold(engine.LowWater)
+	dc.OnBufferedAmountLow(l.h.LinkWritable)
+	go l.read(dc)
+}
+
+// read makes all the handler's calls of an open link.
+func (l *link) read(dc *datachannel.DataChannel) {
+	defer l.transport.wg.Done()
+	l.h.LinkOpen()
+	buf := make([]byte, maxMessage)
+	for {
+		n, text, err := dc.ReadDataChannel(buf)
+		switch {
+		case errors.Is(err, io.ErrShortBuffer):
+			l.h.LinkJunk(engine.JunkLong)
+		case err != nil:
+			l.end(errRemote)
+			l.h.LinkClosed(l.why())
+			return
+		case text:
+			l.h.LinkJunk(engine.JunkText)
+		default:
+			l.h.LinkFrame(buf[:n])
+		}
+	}
+}
+
+func (l *link) stateChanged(s webrtc.PeerConnectionState) {
+	switch s {
+	case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed:
+		l.end(fmt.Errorf("connection %s", s))
+	case webrtc.PeerConnectionStateClosed:
+		l.end(errRemote)
+	}
+}
+
+// Send implements engine.Link.
+func (l *link) Send(b []byte) error {
+	l.mu.Lock()
+	dc := l.dc
+	l.mu.Unlock()
+	if dc == nil {
+		return errNotOpen
+	}
+	if _, err := dc.WriteDataChannel(b, false); err != nil {
+		return fmt.Errorf("write a frame: %w", err)
+	}
+	return nil
+}
+
+// Buffered implements engine.Link.
+func (l *link) Buffered() int {
+	l.mu.Lock()
+	dc := l.dc
+	l.mu.Unlock()
+	if dc == nil {
+		return 0
+	}
+	return int(dc.BufferedAmount())
+}
+
+// Close implements engine.Link.
+func (l *link) Close() error {
+	l.end(errors.New("closed by us"))
+	return nil
+}
+
+// end closes the connection, in a goroutine of its own since that takes time,
+// and lets the handler know.
+func (l *link) end(reason error) {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.ended, l.reason = true, reason
+	reading := l.dc != nil
+	l.transport.wg.Add(1)
+	l.mu.Unlock()
+	go func() {
+		defer l.transport.wg.Done()
+		l.shut()
+		if !reading {
+			l.h.LinkClosed(reason)
+		}
+	}()
+}
+
+// discard closes a link that the handler was not told of.
+func (l *link) discard() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.transport.wg.Go(l.shut)
+}
+
+func (l *link) shut() {
+	if err := l.pc.GracefulClose(); err != nil {
+		l.transport.log.Debug("close a peer connection", "error", err)
+	}
+	l.transport.forget(l)
+}
+
+func (l *link) why() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reason
+}

@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// counters are the node's running totals.
+type counters struct {
+	framesIn, framesOut, bytesIn, bytesOut atomic.Uint64
+	messagesIn, messagesOut                atomic.Uint64
+	linksOpened, linksClosed               atomic.Uint64
+	slowSeats                              atomic.Uint64
+
+	mu      sync.Mutex
+	dropped map[string]uint64
+}
+
+// drop counts something that was refused or thrown away, by reason. Reasons
+// are constants of this package: the map is bounded.
+func (c *counters) drop(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dropped == nil {
+		c.dropped = make(map[string]uint64)
+	}
+	c.dropped[reason]++
+}
+
+// Stats are a node's totals since it began, and what it holds now.
+type Stats struct {
+	Rooms, Links, Handshakes int
+	LinksOpened, LinksClosed uint64
+	FramesIn, FramesOut      uint64
+	BytesIn, BytesOut        uint64 // of frames, headers included
+	MessagesIn, MessagesOut  uint64 // MessagesIn by links, MessagesOut by seats
+	SlowSeats                uint64 // seats cut off with ErrSlow
+	// Dropped counts by reason what was refused or thrown away.
+	Dropped map[string]uint64
+}
+
+// Stats returns the node's totals.
+func (n *Node) Stats() Stats {
+	c := &n.counters
+	s := Stats{
+		Rooms: len(n.Rooms()), Links: int(n.links.Load()), Handshakes: int(n.handshakes.Load()),
+		LinksOpened: c.linksOpened.Load(), LinksClosed: c.linksClosed.Load(),
+		FramesIn: c.framesIn.Load(), FramesOut: c.framesOut.Load(),
+		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
+		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
+		SlowSeats: c.slowSeats.Load(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Dropped = maps.Clone(c.dropped)
+	return s
+}
+
+// RoomStats is what a room holds now.
+type RoomStats struct {
+	Seats, Hosted, Links, Remotes int
+}
+
+// Stats returns what the room holds; all zero after its end.
+func (r *Room) Stats() RoomStats {
+	var s RoomStats
+	r.ask(func() {
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes)}
+		for _, h := range r.hosted {
+			for _, p := range h.pairs {
+				if p.live != nil {
+					s.Links++
+				}
+			}
+		}
+	})
+	return s
+}
