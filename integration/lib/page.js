@@ -1,0 +1,102 @@
+// Chromium, and pages in it that take part in a room.
+
+import { chromium } from 'playwright-core'
+import { within } from './until.js'
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+
+// Everything is on the loopback interface of a network namespace, and nothing may be throttled.
+const FLAGS = [
+  '--allow-loopback-in-peer-connection',
+  '--disable-background-networking',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-component-update',
+  '--disable-renderer-backgrounding',
+  '--no-first-run',
+]
+const NO_MDNS = '--disable-features=WebRtcHideLocalIpsWithMdns'
+
+/** launch starts Chromium. With mdns, it hides local addresses from the other side, as users have it. */
+export const launch = ({ mdns = false } = {}) =>
+  chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args: mdns ? FLAGS : [...FLAGS, NO_MDNS] })
+
+/** Page is one tab, in a browser context of its own. */
+export class Page {
+  id = null
+  #tab
+  #url
+  #join
+
+  constructor(label, tab, url) {
+    this.label = label
+    this.#tab = tab
+    this.#url = url
+  }
+
+  /** open loads pages/{kind}.html from the static server at `site`; console lines of our own peer go to the test's output. */
+  static async open(browser, site, label, kind) {
+    const context = await browser.newContext()
+    const tab = await context.newPage()
+    if (kind === 'peer') tab.on('pageerror', error => console.log(`# ${label}: ${error.message}`))
+    const page = new Page(label, tab, `${site}/pages/${kind}.html`)
+    await tab.goto(page.#url)
+    await page.#ready()
+    return page
+  }
+
+  /** join joins a database's room and resolves with the peer id. */
+  async join(database, options, channels = []) {
+    this.#join = [database, options, channels]
+    this.id = await this.#ask('join', ...this.#join)
+    return this.id
+  }
+
+  send(channel, spec, { to, meta, progress = false } = {}) {
+    return this.#ask('send', channel, spec, to, meta, progress)
+  }
+  messages = () => this.#ask('log', 'messages')
+  events = () => this.#ask('log', 'events')
+  progress = () => this.#ask('log', 'progress')
+  peers = () => this.#ask('peers')
+  leave = () => this.#ask('leave')
+  ping = peer => within(`${this.label} pings ${peer}`, this.#ask('ping', peer))
+
+  /** reload is what a user's reload is: the same tab, the same peer id, a new start. */
+  async reload() {
+    await this.#tab.reload()
+    await this.#ready()
+    return this.join(...this.#join)
+  }
+
+  /** close is what a user's closing of the tab is. */
+  async close() {
+    const closed = new Promise(resolve => this.#tab.once('close', resolve))
+    await this.#tab.close({ runBeforeUnload: true })
+    await closed
+  }
+
+  /** crash kills the page's process: nobody is told. */
+  async crash() {
+    const devtools = await this.#tab.context().newCDPSession(this.#tab)
+    const crashed = new Promise(resolve => this.#tab.once('crash', resolve))
+    devtools.send('Page.crash').catch(() => {})
+    await crashed
+  }
+
+  /** tab is Playwright's page, for what only one scenario needs. */
+  get tab() {
+    return this.#tab
+  }
+
+  #ready() {
+    return this.#tab.waitForFunction(() => window.ask, null, { timeout: 20_000 })
+  }
+
+  // undefined does not survive as an argument, and null means the same to the calls.
+  async #ask(call, ...args) {
+    const { value, error } = await this.#tab.evaluate(args => window.ask(...args), [call, ...args])
+    if (error !== undefined) throw new Error(`${this.label}: ${call}: ${error}`)
+    return value
+  }
+}

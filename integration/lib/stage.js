@@ -1,0 +1,40 @@
+// All that a scenario needs, put together and taken down again.
+
+import { after, before } from 'node:test'
+import { Client } from './client.js'
+import { Page, launch } from './page.js'
+import { Server } from './server.js'
+import { serve } from './static.js'
+
+/** kind is what the pages of this run are: GenosDB where its dist folder is given, else our own peer. */
+export const kind = process.env.GENOSDB_DIST ? 'genosdb' : 'peer'
+
+/** stage prepares a server with the given rooms and a browser, for all tests of a file. */
+export function stage(name, { rooms = { demo: {} }, mdns = false, started = true } = {}) {
+  const stage = {
+    server: null,
+
+    /** open opens a page that has not joined yet. */
+    open: (label = 'page', pageKind = kind) => Page.open(stage.browser, stage.site.url, label, pageKind),
+
+    async page(room, { label = 'page', password, channels = [] } = {}) {
+      const page = await stage.open(label)
+      await page.join(room, { rtc: { relayUrls: [stage.server.relay] }, password }, channels)
+      return page
+    },
+
+    client: (room, codec, options) => Client.join(stage.server.room(room), codec, options),
+  }
+  before(async () => {
+    stage.server = await Server.prepare(name, rooms)
+    stage.site = await serve()
+    stage.browser = await launch({ mdns })
+    if (started) await stage.server.start()
+  })
+  after(async () => {
+    await stage.browser?.close()
+    stage.site?.close()
+    await stage.server?.close()
+  })
+  return stage
+}

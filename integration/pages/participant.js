@@ -1,0 +1,48 @@
+// What a test asks of a page, whatever gdb it runs: join, send, and a log of all that it was told.
+
+import { fingerprint, make } from './value.js'
+
+export function install(gdb) {
+  const log = { events: [], messages: [], progress: [] }
+  let room
+
+  const calls = {
+    /** join resolves with the peer id, once gdb() has returned. */
+    async join(database, options, channels) {
+      const db = await gdb(database, options)
+      const joined = performance.now()
+      room = db.room
+      for (const event of ['join', 'leave', 'seen', 'lost']) {
+        room.on(`peer:${event}`, (peer, type = null) =>
+          log.events.push({ event, peer, type, after: performance.now() - joined }),
+        )
+      }
+      for (const name of channels) {
+        const channel = room.channel(name)
+        channel.on('message', (data, from, meta = null) =>
+          log.messages.push({ channel: name, from, data: fingerprint(data), meta }),
+        )
+        channel.on('progress', (fraction, peer, meta = null) =>
+          log.progress.push({ way: 'in', channel: name, peer, fraction, meta }),
+        )
+      }
+      return db.selfId
+    },
+    async send(name, spec, to, meta, wantsProgress) {
+      const note = (fraction, peer) => log.progress.push({ way: 'out', channel: name, peer, fraction, meta: null })
+      await room.channel(name).send(make(spec), to, meta, wantsProgress ? note : undefined)
+    },
+    log: part => log[part],
+    ping: peer => room.ping(peer),
+    peers: () => Object.keys(room.getPeers()),
+    leave: () => room.leave(),
+  }
+  // A message of an error is told, a stack is not: it could quote the code of the library under test.
+  window.ask = async (call, ...args) => {
+    try {
+      return { value: (await calls[call](...args)) ?? null }
+    } catch (error) {
+      return { error: String(error?.message ?? error) }
+    }
+  }
+}
