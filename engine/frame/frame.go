@@ -50,7 +50,7 @@ var (
 	ErrLong     = errors.New("frame is larger than 256 KiB")
 	ErrName     = errors.New("channel name must be 1 to 12 bytes of UTF-8 without zero bytes")
 	ErrTooLarge = errors.New("message needs more than 100 frames")
-	ErrProgress = errors.New("progress byte fits no chunk of a message")
+	ErrProgress = errors.New("progress contradicts the chunks before")
 	ErrMeta     = errors.New("meta is not one chunk of valid JSON")
 	ErrJSON     = errors.New("JSON is not valid")
 	ErrZlib     = errors.New("compressed data is not valid")

@@ -11,11 +11,12 @@ type key [NameSize + 1]byte
 // partial is a message of which more chunks are to come. One that was dropped
 // stays known, so that its other chunks are not taken for a message.
 type partial struct {
-	key     key
-	chunks  []chunk
-	seen    []byte // progress bytes of chunks; of a dropped message only the last one
-	size    int    // bytes of chunks
-	dropped error  // what to say of the next chunk, if the message was dropped
+	key         key
+	chunks      []chunk
+	size        int   // bytes of chunks
+	progress    byte  // of the latest chunk
+	least, most int   // number of chunks that the message can have, as progress tells
+	dropped     error // what to say of the next chunk, if the message was dropped
 }
 
 type chunk struct {
@@ -32,42 +33,33 @@ func (p *partial) meta() []byte {
 	return nil
 }
 
-// beginning finds the chunk that the message of the latest one begins with,
-// and the least number of chunks that the message can have. It is the first
-// from which on all progress bytes agree. Mostly that is 0; but a nonce comes
-// round again after 256 messages, and if the sender did not finish the earlier
-// message, what was seen is the end of that one and then the later one. If
-// nothing agrees it is len(p.seen).
-func (p *partial) beginning(last bool) (from, count int) {
-	for from = range p.seen {
-		if count = countOf(p.seen[from:], last); count > 0 {
-			return from, count
-		}
+// fits notes the progress of the next chunk and reports whether it agrees with
+// that of the earlier ones: whether there is a number of chunks for which all
+// of them are right. Values that are off by one are taken, so that a sender may
+// round as it likes.
+func (p *partial) fits(progress byte, last bool) bool {
+	p.progress = progress
+	n, at := len(p.chunks)+1, int(progress)
+	p.least = max(p.least, (255*n+at)/(at+1)) // 255*n / (at+1), rounded up
+	if at > 1 {
+		p.most = min(p.most, 255*n/(at-1))
 	}
-	return len(p.seen), 0
+	if last {
+		p.least, p.most = max(p.least, n), min(p.most, n)
+	} else {
+		p.least = max(p.least, n+1)
+	}
+	return p.least <= p.most
 }
 
-// countOf is the least number of chunks that a message can have whose first
-// ones show this progress; 0 if there is none. Values that are off by one
-// are taken, so that a sender may round as it likes.
-func countOf(seen []byte, last bool) int {
-	least, most := len(seen), math.MaxInt
-	if last {
-		most = len(seen)
-	} else {
-		least++
+// superseded reports whether a chunk with this progress must be the first of
+// a later message. Nonces come round again after 256 messages, so that a sender
+// that did not finish this one uses its key again.
+func (p *partial) superseded(progress byte) bool {
+	if p.dropped != nil {
+		return progress < p.progress // very long messages show the same value repeatedly
 	}
-	for i, progress := range seen {
-		done, p := 255*(i+1), int(progress)
-		least = max(least, (done+p)/(p+1)) // the quotient of done and p+1, rounded up
-		if p > 1 {
-			most = min(most, done/(p-1))
-		}
-	}
-	if least > most {
-		return 0
-	}
-	return least
+	return progress <= p.progress
 }
 
 func (r *Reassembler) find(k key) *partial {
@@ -79,30 +71,24 @@ func (r *Reassembler) find(k key) *partial {
 	return nil
 }
 
+// oldest finds the oldest message that was dropped, or was not. There is one.
+func (r *Reassembler) oldest(dropped bool) *partial {
+	return r.partials[slices.IndexFunc(r.partials, func(p *partial) bool { return dropped == (p.dropped != nil) })]
+}
+
 func (r *Reassembler) begin(k key) *partial {
-	p := &partial{key: k}
+	p := &partial{key: k, most: math.MaxInt}
 	r.partials = append(r.partials, p)
 	r.live++
 	return p
-}
-
-// cut lets go of the first n chunks, which belong to an earlier message.
-func (r *Reassembler) cut(p *partial, n int) {
-	for _, c := range p.chunks[:n] {
-		p.size -= len(c.data)
-		r.bytes -= len(c.data)
-	}
-	p.chunks, p.seen = slices.Delete(p.chunks, 0, n), p.seen[n:]
-	r.stale++
 }
 
 // drop lets go of all that a message holds. The next chunk is answered with err.
 func (r *Reassembler) drop(p *partial, err error) {
 	r.release(p)
 	p.dropped = err
-	p.seen = p.seen[len(p.seen)-1:]
 	if len(r.partials)-r.live > maxDropped {
-		r.end(r.partials[slices.IndexFunc(r.partials, func(p *partial) bool { return p.dropped != nil })])
+		r.end(r.oldest(true))
 	}
 }
 

@@ -10,9 +10,11 @@ import (
 
 var someCounts = []int{1, 2, 3, 4, 5, 7, 10, 16, 33, 50, 64, 85, 98, 99, 100}
 
-// A message that its sender gave up never becomes part of the next message of
-// the same nonce, 256 messages later. One case cannot be told apart: only the
-// last chunk is missing, and the next message is a single chunk.
+// A message that its sender gave up never becomes part of another one: of the
+// next message with the same nonce, 256 messages later, nothing is delivered but
+// the whole; and the whole it is if progress shows at once that it is another
+// one. One case cannot be told apart: only the last chunk is missing, and the
+// next message is a single chunk.
 func TestStale(t *testing.T) {
 	for _, n := range someCounts[1:] {
 		for sent := 1; sent < n; sent++ {
@@ -21,32 +23,69 @@ func TestStale(t *testing.T) {
 					continue
 				}
 				r := NewReassembler(Limits{})
-				for _, b := range split("c", 7, "o", n)[:sent] {
+				old, frames := split("c", 7, "o", n)[:sent], split("c", 7, "n", next)
+				for _, b := range old {
 					if _, _, err := r.Push(b); err != nil {
 						t.Fatal(err)
 					}
 				}
-				t.Log(n, sent, next)
-				m := pushAll(t, r, split("c", 7, "n", next))
-				if string(m.Content.Data) != strings.Repeat("n", next) || r.Stale() != 1 || r.Pending() != 0 {
-					t.Fatalf("%d of %d, then %d: %q, %d stale", sent, n, next, m.Content.Data, r.Stale())
+				var got *Message
+				var failed error
+				for _, b := range frames {
+					m, _, err := r.Push(b)
+					if m != nil {
+						got = m
+					}
+					if err != nil && failed == nil {
+						failed = err
+					}
+				}
+				switch {
+				case got != nil && string(got.Content.Data) != strings.Repeat("n", next):
+					t.Errorf("%d of %d, then %d: %q", sent, n, next, got.Content.Data)
+				case got == nil && (frames[0][atProgress] <= old[sent-1][atProgress] || !errors.Is(failed, ErrProgress) && !errors.Is(failed, ErrTooLarge)):
+					t.Errorf("%d of %d, then %d: nothing, %v", sent, n, next, failed)
+				case (got != nil) != (r.Stale() == 1):
+					t.Errorf("%d of %d, then %d: %d stale", sent, n, next, r.Stale())
+				}
+				if r.Pending() != 0 || len(r.partials) != 0 {
+					t.Errorf("%d of %d, then %d: %d bytes, %d partials", sent, n, next, r.Pending(), len(r.partials))
 				}
 			}
 		}
 	}
 }
 
-// A last chunk that belongs to nothing is no message.
-func TestTailOfNothing(t *testing.T) {
-	r := NewReassembler(Limits{})
-	if _, _, err := r.Push(split("c", 0, "x", 5)[0]); err != nil {
-		t.Fatal(err)
+// A last chunk that cannot be the end of its message is no message of its own.
+func TestOddEnd(t *testing.T) {
+	for _, progress := range []byte{0, 1, 51, 52, 200, 254, 255} {
+		r := NewReassembler(Limits{})
+		if _, _, err := r.Push(split("c", 0, "x", 5)[0]); err != nil {
+			t.Fatal(err)
+		}
+		m, _, err := r.Push(raw("c", 0, tagLast, progress, "x"))
+		if m != nil || !errors.Is(err, ErrProgress) || r.Pending() != 0 || len(r.partials) != 0 {
+			t.Errorf("%d: %v, %v, %d bytes, %d partials", progress, m, err, r.Pending(), len(r.partials))
+		}
 	}
-	if m, _, err := r.Push(raw("c", 0, tagLast, 200, "x")); m != nil || !errors.Is(err, ErrProgress) {
-		t.Errorf("%v, %v", m, err)
-	}
-	if r.Pending() != 0 || len(r.partials) != 0 {
-		t.Errorf("%d bytes, %d partials", r.Pending(), len(r.partials))
+}
+
+// Senders without progress can send single chunks only; of the rest nothing is
+// delivered, not even the end.
+func TestNoProgress(t *testing.T) {
+	for _, progress := range []byte{0, 128, 255} {
+		for n := 2; n < 10; n++ {
+			r := NewReassembler(Limits{})
+			for _, b := range split("c", 0, "x", n) {
+				b[atProgress] = progress
+				if m, _, _ := r.Push(b); m != nil {
+					t.Errorf("always %d, %d chunks: %q", progress, n, m.Content.Data)
+				}
+			}
+			if r.Pending() != 0 || len(r.partials) != 0 {
+				t.Errorf("always %d, %d chunks: %d bytes, %d partials", progress, n, r.Pending(), len(r.partials))
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -97,12 +96,15 @@ func (r *Reassembler) push(channel string, b []byte) (*Message, *Progress, error
 	last := tag&tagLast != 0
 
 	p := r.find(k)
-	if p != nil && p.dropped != nil {
-		if progress >= p.seen[0] {
-			return nil, nil, r.refuse(p, progress, last)
+	if p != nil && p.superseded(progress) {
+		if p.dropped != ErrDropped { // else Push has said so
+			r.stale++
 		}
-		r.end(p) // another message has begun
+		r.end(p)
 		p = nil
+		if last && progress != 255 {
+			return nil, nil, fmt.Errorf("%w: %d with the last chunk", ErrProgress, progress)
+		}
 	}
 	if p == nil {
 		if last {
@@ -113,6 +115,11 @@ func (r *Reassembler) push(channel string, b []byte) (*Message, *Progress, error
 	}
 	if last {
 		defer r.end(p)
+	}
+	if p.dropped != nil {
+		err := p.dropped
+		p.dropped, p.progress = ErrDropped, progress
+		return nil, nil, err
 	}
 	if err := r.add(p, tag, progress, data); err != nil {
 		r.drop(p, ErrDropped)
@@ -131,9 +138,6 @@ func (r *Reassembler) push(channel string, b []byte) (*Message, *Progress, error
 	c, err := r.content(tag, meta, whole, true)
 	if err != nil {
 		return nil, nil, err
-	}
-	if len(p.chunks) == 1 {
-		return &Message{channel, c}, nil, nil
 	}
 	return &Message{channel, c}, &Progress{channel, 1, meta}, nil
 }
@@ -154,34 +158,20 @@ func (r *Reassembler) single(channel string, tag byte, data []byte) (*Message, *
 	return &Message{channel, c}, nil, nil
 }
 
-// refuse answers a chunk of a message that was dropped.
-func (r *Reassembler) refuse(p *partial, progress byte, last bool) error {
-	err := p.dropped
-	p.dropped, p.seen[0] = ErrDropped, progress
-	if last {
-		r.end(p)
-	}
-	return err
-}
-
 // add keeps a copy of a chunk, and makes room for it if need be.
 func (r *Reassembler) add(p *partial, tag, progress byte, data []byte) error {
-	p.seen = append(p.seen, progress)
-	from, count := p.beginning(tag&tagLast != 0)
-	switch {
-	case count == 0:
-		return fmt.Errorf("%w: %d", ErrProgress, progress)
-	case count > MaxChunks:
+	if !p.fits(progress, tag&tagLast != 0) {
+		return fmt.Errorf("%w: %d as number %d", ErrProgress, progress, len(p.chunks)+1)
+	}
+	if p.least > MaxChunks {
 		return ErrTooLarge
-	case from > 0:
-		r.cut(p, from)
 	}
 	isMeta := tag&tagMeta != 0
 	if isMeta && (p.meta() != nil || !json.Valid(data)) {
 		return ErrMeta
 	}
 	for r.live > r.limits.Partials || r.bytes+len(data) > r.limits.Bytes {
-		oldest := r.partials[slices.IndexFunc(r.partials, func(p *partial) bool { return p.dropped == nil })]
+		oldest := r.oldest(false)
 		if oldest == p {
 			return ErrOverflow
 		}
