@@ -43,11 +43,12 @@ type received struct {
 }
 
 type pageLink struct {
-	page *page
-	peer string
-	half engine.Link
-	asm  *frame.Reassembler
-	open bool
+	page   *page
+	peer   string
+	half   engine.Link
+	asm    *frame.Reassembler
+	open   bool
+	dialed bool // the offer is the page's
 }
 
 const pageAnnounce = 2500 * time.Millisecond
@@ -97,7 +98,7 @@ func (p *page) signal(s engine.Signal) {
 			p.dial(s.From)
 		}
 	case engine.Answer:
-		if l := p.dials[s.From]; l != nil {
+		if l := p.dials[s.From]; l != nil && l.dialed {
 			go l.half.Accept(context.Background(), s.SDP)
 		}
 	case engine.Offer:
@@ -110,6 +111,7 @@ func (p *page) signal(s engine.Signal) {
 			return
 		}
 		l.half = half
+		p.dials[s.From], p.dialed[s.From] = l, time.Now()
 		p.all = append(p.all, l)
 		p.sig.Answer(s.Relay, p.id, s.From, "", sdp)
 	}
@@ -117,7 +119,7 @@ func (p *page) signal(s engine.Signal) {
 
 // dial needs the lock.
 func (p *page) dial(peer string) {
-	l := &pageLink{page: p, peer: peer, asm: frame.NewReassembler(frame.Limits{})}
+	l := &pageLink{page: p, peer: peer, asm: frame.NewReassembler(frame.Limits{}), dialed: true}
 	half, sdp, err := p.endpoint.Offer(context.Background(), l)
 	if err != nil {
 		p.t.Error(err)

@@ -79,7 +79,7 @@ type PingRequest struct {
 	Token uint64
 }
 
-func (m *Message) cost() int { return eventCost + len(m.Content.Data) + len(m.Content.Meta) }
+func (m *Message) cost() int  { return eventCost + len(m.Content.Data) + len(m.Content.Meta) }
 func (Progress) cost() int    { return eventCost }
 func (PeerEvent) cost() int   { return eventCost }
 func (Result) cost() int      { return eventCost }

@@ -11,7 +11,7 @@ type Limits struct {
 	// of their own; the others speak through the server's. Default 32.
 	HostedPerRoom int
 	// Links is the number of links in the process, those that are opening
-	// included. Offers beyond it are dropped. Default 2,000.
+	// included. Offers beyond it wait while they are fresh. Default 2,000.
 	Links int
 	// Pending is the number of bytes that may wait for a seat before it is
 	// cut off with ErrSlow. One message may always wait. Default 8 MiB.
@@ -25,7 +25,7 @@ type Limits struct {
 	// and has no link is forgotten. Default 4,096.
 	RemotesPerRoom int
 	// Handshakes is the number of links that may be opening at once in the
-	// process. Offers beyond it are dropped. Default 128.
+	// process. Offers beyond it wait while they are fresh. Default 128.
 	Handshakes int
 }
 
@@ -73,7 +73,7 @@ const (
 	// (docs/protocol.md, "Stale-connection eviction").
 	holdOff = 20 * time.Second
 	// openTime is the time that a link has to open; reserveTime is it when
-	// another offer of the same peer waits.
+	// another offer of the same peer waits, or many links are opening.
 	openTime    = 15 * time.Second
 	reserveTime = 5 * time.Second
 	// offerLife is how long an offer is worth answering: browsers reap theirs

@@ -323,7 +323,7 @@ func (l *link) pingFor(s *Seat, ref uint64) {
 	l.ping()
 }
 
-func (l *link) heardSince(t time.Time) bool { return l.heard.Load() > t.UnixNano() }
+func (l *link) heardSince(t time.Time) bool { return l.heard.Load() >= t.UnixNano() }
 
 // watch is the watchdog's look at the link, every watchEvery.
 func (l *link) watch(now time.Time) {

@@ -18,6 +18,8 @@ type pair struct {
 	// another relay to fail, or for a link to prove that it is alive.
 	offer     *Signal
 	offerTime time.Time
+	// retry stops the timer that will look at the offer again.
+	retry func()
 
 	// notBefore is the end of the hold-off, which concerns the page with this
 	// author key only.
@@ -35,6 +37,15 @@ func (h *hosted) pair(remote string) *pair {
 		h.pairs[remote] = p
 	}
 	return p
+}
+
+// retryIn has the room advance the pair after d, and not at an earlier call's
+// time.
+func (r *Room) retryIn(p *pair, d time.Duration) {
+	if p.retry != nil {
+		p.retry()
+	}
+	p.retry = r.after(d, func() { r.advance(p) })
 }
 
 // idle tells whether nothing would be lost with the pair.
@@ -77,13 +88,14 @@ func (r *Room) onOffer(s Signal) {
 				r.advance(p)
 			}
 		})
+		return
 	}
 	r.advance(p)
 }
 
 // advance answers the offer that waits, if nothing stands against it now.
 func (r *Room) advance(p *pair) {
-	if p.offer == nil || p.live != nil || p.attempt != nil || r.hosted[p.h.id] != p.h || r.closing {
+	if p.offer == nil || p.live != nil || p.attempt != nil || p.h.pairs[p.remote] != p || r.hosted[p.h.id] != p.h || r.closing {
 		return
 	}
 	now := r.now()
@@ -93,12 +105,14 @@ func (r *Room) advance(p *pair) {
 		return
 	}
 	if wait := p.notBefore.Sub(now); wait > 0 && p.offer.Author == p.author {
-		r.after(wait, func() { r.advance(p) })
+		r.retryIn(p, wait)
 		return
 	}
-	s := p.offer
-	p.offer = nil
-	r.connect(p, s)
+	if r.connect(p, p.offer) {
+		p.offer = nil
+	} else {
+		r.retryIn(p, time.Second)
+	}
 }
 
 // maybeDial makes an offer to a remote peer that announces itself but makes
@@ -117,16 +131,16 @@ func (r *Room) maybeDial(p *pair) {
 }
 
 // connect begins a link: by answering the offer s, or without one by making
-// our own.
-func (r *Room) connect(p *pair, s *Signal) {
+// our own. It reports false if there is no room for one now.
+func (r *Room) connect(p *pair, s *Signal) bool {
 	n, limits := r.node, r.node.limits.Load()
 	switch {
 	case n.links.Load() >= int64(limits.Links):
-		n.counters.drop("link: process has too many")
-		return
+		n.counters.drop("link: put off, the process has too many")
+		return false
 	case n.handshakes.Load() >= int64(limits.Handshakes):
-		n.counters.drop("link: too many opening")
-		return
+		n.counters.drop("link: put off, too many are opening")
+		return false
 	}
 	n.links.Add(1)
 	n.handshakes.Add(1)
@@ -138,13 +152,20 @@ func (r *Room) connect(p *pair, s *Signal) {
 	}
 	p.attempt = l
 	r.tasks.Go(func() { r.describe(l, s) })
-	r.after(openTime, func() {
+	wait := openTime
+	if n.handshakes.Load() > int64(limits.Handshakes)/2 {
+		// A flood of offers that never connect must not keep the others out
+		// for long. Links mostly open in less than a second.
+		wait = reserveTime
+	}
+	r.after(wait, func() {
 		if p.attempt == l {
 			n.counters.drop("link: did not open in time")
 			r.abandon(p)
 			r.advance(p)
 		}
 	})
+	return true
 }
 
 // describe makes the session description outside the actor, as it takes
@@ -285,6 +306,9 @@ func (r *Room) unlinked(p *pair) {
 		rem.seen = r.now()
 		for s := range p.h.seats {
 			s.push(PeerEvent{PeerLeave, Peer{rem.id, rem.typ}})
+		}
+		if rem.gone && rem.linked == 0 {
+			r.forget(rem)
 		}
 	}
 }

@@ -9,6 +9,8 @@ type remote struct {
 	seen time.Time // in signaling or on a link
 	// linked is the number of hosted peers that have a live link with it.
 	linked int
+	// gone means that it said goodbye; it is forgotten with its last link.
+	gone bool
 }
 
 // deliver takes what signaling brings.
@@ -50,7 +52,7 @@ func (r *Room) see(id, typ string) *remote {
 		rem = &remote{id: id}
 		r.remotes[id] = rem
 	}
-	rem.seen = r.now()
+	rem.seen, rem.gone = r.now(), false
 	changed := typ != "" && typ != rem.typ
 	if changed {
 		rem.typ = typ
@@ -67,7 +69,14 @@ func (r *Room) onAnnounce(s Signal) {
 	r.see(s.From, s.Type)
 	for _, h := range r.hosted {
 		p := h.pair(s.From)
-		if p.live != nil || p.attempt != nil {
+		switch {
+		case p.live != nil && p.live.author == s.Author || p.attempt != nil:
+			continue
+		case p.live != nil:
+			// The page was loaded anew. If it came back from a crash, the
+			// old link is dead, and nobody else would tell us soon.
+			r.probe(p)
+			r.announceSoon(h)
 			continue
 		}
 		if p.heard.IsZero() {
@@ -82,20 +91,22 @@ func (r *Room) onAnnounce(s Signal) {
 // of their own, and a bye proves less than a link.
 func (r *Room) onBye(s Signal) {
 	rem := r.remotes[s.From]
-	if rem == nil {
-		return
+	if rem == nil || rem.gone {
+		return // one for each relay
 	}
+	rem.gone = true
 	r.tellAll(PeerEvent{PeerLost, Peer{rem.id, rem.typ}})
 	if rem.linked == 0 {
 		r.forget(rem)
 	}
 }
 
-// forget removes a remote peer that no hosted peer is linked with.
+// forget removes a remote peer that no hosted peer is linked with, and what
+// waits of it.
 func (r *Room) forget(rem *remote) {
 	delete(r.remotes, rem.id)
 	for _, h := range r.hosted {
-		if p := h.pairs[rem.id]; p != nil && p.idle(r.now()) {
+		if p := h.pairs[rem.id]; p != nil && p.live == nil && p.attempt == nil {
 			delete(h.pairs, rem.id)
 		}
 	}

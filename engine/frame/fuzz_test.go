@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/klauspost/compress/zlib"
 )
 
 // FuzzPush takes frames, each after its length in two bytes.
@@ -15,6 +17,7 @@ func FuzzPush(f *testing.F) {
 		{raw("@_ping", 0, tagLast, 255, "")},
 		{raw("c", 0, tagMeta|tagBinary|tagJSON, 128, "{}"), raw("c", 0, tagLast|tagBinary|tagJSON, 255, "x")},
 		{raw("c", 0, tagLast|tagZlib, 255, "\x78\x9c\x4b\x4c\x1c\x05\x23\x19\x00\x00\x6e\x5e\xc2\x01")},
+		{raw("c", 0, tagLast|tagZlib, 255, deflated(f, zlib.BestSpeed, make([]byte, 2000)))},
 	} {
 		var b []byte
 		for _, frame := range frames {

@@ -39,11 +39,27 @@ func (l *link) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := l.decline(); err != nil {
+		return "", err
+	}
 	sdp, err := l.pc.CreateAnswer(nil)
 	if err != nil {
 		return "", err
 	}
 	return l.gather(ctx, sdp)
+}
+
+// decline turns down the media of an offer: its answer then says inactive, and
+// the browser neither sends nor waits.
+func (l *link) decline() error {
+	for _, t := range l.pc.GetTransceivers() {
+		if t.Direction() != webrtc.RTPTransceiverDirectionInactive {
+			if err := t.Stop(); err != nil {
+				return fmt.Errorf("decline media: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 func (l *link) offer(ctx context.Context) (string, error) {
@@ -83,7 +99,7 @@ func (l *link) Accept(_ context.Context, answer string) error {
 	return nil
 }
 
-// Renegotiate implements engine.Link. Media in the offer is refused.
+// Renegotiate implements engine.Link. Media in the offer is declined.
 func (l *link) Renegotiate(ctx context.Context, offer string) (string, error) {
 	sdp, err := l.answer(ctx, offer)
 	if err != nil {

@@ -109,10 +109,15 @@ func New(cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("use public ips %v: %w", cfg.PublicIPs, err)
 	}
 	settings.SetICEUDPMux(t.mux)
-	// No codecs are registered: media that a browser offers is refused in the
-	// answer, at once and at no cost.
-	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(&webrtc.MediaEngine{}))
-	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own)), webrtc.WithMediaEngine(&webrtc.MediaEngine{}))
+	// Codecs are registered so that media which a browser offers can be
+	// answered; see link.decline.
+	media := new(webrtc.MediaEngine)
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		t.mux.Close()
+		return nil, fmt.Errorf("register codecs: %w", err)
+	}
+	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media))
+	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own)), webrtc.WithMediaEngine(media))
 	return t, nil
 }
 
