@@ -146,7 +146,7 @@ func (r *Reassembler) push(channel string, b []byte) (*Message, *Progress, error
 func (r *Reassembler) single(channel string, tag byte, data []byte) (*Message, *Progress, error) {
 	var meta []byte
 	if tag&tagMeta != 0 {
-		if !json.Valid(data) {
+		if !validMeta(data) {
 			return nil, nil, ErrMeta
 		}
 		meta, data = bytes.Clone(data), nil
@@ -167,7 +167,7 @@ func (r *Reassembler) add(p *partial, tag, progress byte, data []byte) error {
 		return ErrTooLarge
 	}
 	isMeta := tag&tagMeta != 0
-	if isMeta && (p.meta() != nil || !json.Valid(data)) {
+	if isMeta && (p.meta() != nil || !validMeta(data)) {
 		return ErrMeta
 	}
 	for r.live > r.limits.Partials || r.bytes+len(data) > r.limits.Bytes {
@@ -182,6 +182,8 @@ func (r *Reassembler) add(p *partial, tag, progress byte, data []byte) error {
 	r.bytes += len(data)
 	return nil
 }
+
+func validMeta(b []byte) bool { return utf8.Valid(b) && json.Valid(b) }
 
 // content makes sense of a whole payload as the tag of its last chunk says.
 // The payload is copied unless it is owned.
