@@ -274,6 +274,12 @@ func (p *page) leave() {
 	p.crash()
 }
 
+func (p *page) setMute(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = on
+}
+
 // crash is the page's end without a word; the network tells the other ends.
 func (p *page) crash() {
 	p.mu.Lock()

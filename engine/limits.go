@@ -83,6 +83,9 @@ const (
 	// dialAfter is how long a remote peer may announce itself without making
 	// an offer before we make one. Browsers offer within milliseconds.
 	dialAfter = 20 * time.Second
+	// dialAfterOffer is the same for a remote peer whose offer came to
+	// nothing: browsers offer again after about 90 s.
+	dialAfterOffer = 100 * time.Second
 	// redialAfter is the least time between two offers to one peer.
 	redialAfter = 30 * time.Second
 

@@ -223,7 +223,7 @@ func TestPings(t *testing.T) {
 		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
 		a := openPage(t, net, "a", "AAAA", "demo", "")
 		m := openPage(t, net, "m", "MMMM", "demo", "")
-		m.mute = true
+		m.setMute(true)
 		c, d := join(t, room, engine.SeatConfig{}), join(t, room, engine.SeatConfig{})
 		settle(3 * time.Second)
 		for i, peer := range []string{a.id, d.ID(), serverID(c), "nobody", m.id} {

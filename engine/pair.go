@@ -26,8 +26,9 @@ type pair struct {
 	notBefore time.Time
 	author    string
 
-	heard  time.Time // first announce since the last link or offer
-	dialed time.Time
+	// dialAt is when we may make an offer; zero if nothing was heard since the
+	// last link.
+	dialAt time.Time
 }
 
 func (h *hosted) pair(remote string) *pair {
@@ -62,7 +63,7 @@ func (r *Room) onOffer(s Signal) {
 	}
 	r.see(s.From, s.Type)
 	p := h.pair(s.From)
-	p.heard = time.Time{}
+	p.dialAt = r.now().Add(dialAfterOffer)
 	if a := p.attempt; a != nil && a.dialed && h.id > s.From {
 		// Glare: the greater id stays the offerer.
 		r.node.counters.drop("offer: glare, ours stands")
@@ -119,14 +120,16 @@ func (r *Room) advance(p *pair) {
 // none, which peers like ours never do. Browsers are left to dial.
 func (r *Room) maybeDial(p *pair) {
 	now := r.now()
-	wait := dialAfter
-	if answersOnly(p.remote) && p.h.id > p.remote {
-		wait = 0
+	if p.dialAt.IsZero() {
+		p.dialAt = now
+		if !answersOnly(p.remote) || p.h.id < p.remote {
+			p.dialAt = now.Add(dialAfter)
+		}
 	}
-	if now.Sub(p.heard) < wait || now.Before(p.notBefore) || now.Sub(p.dialed) < redialAfter {
+	if now.Before(p.dialAt) || now.Before(p.notBefore) {
 		return
 	}
-	p.dialed = now
+	p.dialAt = now.Add(redialAfter)
 	r.connect(p, nil)
 }
 
@@ -266,7 +269,7 @@ func (r *Room) linkOpened(l *link) {
 		return
 	}
 	p.attempt, p.live = nil, l
-	p.offer, p.heard = nil, time.Time{}
+	p.offer, p.dialAt = nil, time.Time{}
 	p.author = l.author
 	l.opened = r.now()
 	r.node.counters.linksOpened.Add(1)

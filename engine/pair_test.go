@@ -139,7 +139,7 @@ func TestSilentLinkIsDropped(t *testing.T) {
 		p := openPage(t, net, "load", "AAAA", "demo", "")
 		settle(3 * time.Second)
 		start := time.Now()
-		p.mute = true
+		p.setMute(true)
 		for c.leaves("AAAA") == 0 {
 			settle(time.Second)
 			if time.Since(start) > time.Minute {

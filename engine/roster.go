@@ -79,9 +79,6 @@ func (r *Room) onAnnounce(s Signal) {
 			r.announceSoon(h)
 			continue
 		}
-		if p.heard.IsZero() {
-			p.heard = r.now()
-		}
 		r.announceSoon(h)
 		r.maybeDial(p)
 	}
