@@ -37,9 +37,6 @@ func FuzzPush(f *testing.F) {
 			if err != nil && (m != nil || p != nil) {
 				t.Fatalf("%v, %v with error %v", m, p, err)
 			}
-			if err == nil && m == nil && p == nil {
-				t.Fatalf("nothing came of %x", frame)
-			}
 			if m != nil {
 				checkMessage(t, m, limits, len(frame))
 			}

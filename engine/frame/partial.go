@@ -16,6 +16,7 @@ type partial struct {
 	size        int   // bytes of chunks
 	progress    byte  // of the latest chunk
 	least, most int   // number of chunks that the message can have, as progress tells
+	mute        bool  // progress tells nothing
 	dropped     error // what to say of the next chunk, if the message was dropped
 }
 
@@ -36,13 +37,20 @@ func (p *partial) meta() []byte {
 // fits notes the progress of the next chunk and reports whether it agrees with
 // that of the earlier ones: whether there is a number of chunks for which all
 // of them are right. Values that are off by one are taken, so that a sender may
-// round as it likes.
+// round as it likes. Browsers do not look at progress at all; hence a sender
+// that begins with 0 or with 255, as those that show it everywhere do, may go
+// on as it likes.
 func (p *partial) fits(progress byte, last bool) bool {
 	p.progress = progress
 	n, at := len(p.chunks)+1, int(progress)
-	p.least = max(p.least, (255*n+at)/(at+1)) // 255*n / (at+1), rounded up
-	if at > 1 {
-		p.most = min(p.most, 255*n/(at-1))
+	if n == 1 && (at == 0 || at == 255) {
+		p.mute = true
+	}
+	if !p.mute {
+		p.least = max(p.least, (255*n+at)/(at+1)) // 255*n / (at+1), rounded up
+		if at > 1 {
+			p.most = min(p.most, 255*n/(at-1))
+		}
 	}
 	if last {
 		p.least, p.most = max(p.least, n), min(p.most, n)
@@ -56,8 +64,11 @@ func (p *partial) fits(progress byte, last bool) bool {
 // a later message. Nonces come round again after 256 messages, so that a sender
 // that did not finish this one uses its key again.
 func (p *partial) superseded(progress byte) bool {
-	if p.dropped != nil {
+	switch {
+	case p.dropped != nil:
 		return progress < p.progress // very long messages show the same value repeatedly
+	case p.mute:
+		return false
 	}
 	return progress <= p.progress
 }

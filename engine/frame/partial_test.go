@@ -70,17 +70,25 @@ func TestOddEnd(t *testing.T) {
 	}
 }
 
-// Senders without progress can send single chunks only; of the rest nothing is
-// delivered, not even the end.
+// Browsers take messages without progress; so do we, unless it misleads. Of
+// what we do not take nothing is delivered, the end neither.
 func TestNoProgress(t *testing.T) {
-	for _, progress := range []byte{0, 128, 255} {
-		for n := 2; n < 10; n++ {
+	for progress, want := range map[byte]bool{0: true, 255: true, 128: false} {
+		for n := 2; n <= MaxChunks+1; n++ {
 			r := NewReassembler(Limits{})
-			for _, b := range split("c", 0, "x", n) {
+			var got *Message
+			for i, b := range split("c", 0, "x", n) {
 				b[atProgress] = progress
-				if m, _, _ := r.Push(b); m != nil {
-					t.Errorf("always %d, %d chunks: %q", progress, n, m.Content.Data)
+				m, p, err := r.Push(b)
+				if m != nil {
+					got = m
 				}
+				if want && (p != nil) != (i == n-1) && n <= MaxChunks {
+					t.Errorf("always %d, chunk %d of %d: progress %v, %v", progress, i+1, n, p, err)
+				}
+			}
+			if (got != nil) != (want && n <= MaxChunks) || got != nil && len(got.Content.Data) != n {
+				t.Errorf("always %d, %d chunks: %v", progress, n, got)
 			}
 			if r.Pending() != 0 || len(r.partials) != 0 {
 				t.Errorf("always %d, %d chunks: %d bytes, %d partials", progress, n, r.Pending(), len(r.partials))

@@ -66,7 +66,7 @@ func (r *Reassembler) Stale() uint64 { return r.stale }
 // Push takes one frame. b is not kept.
 //
 // It returns the message that the frame completes, if it does, and progress if
-// the message has more than one chunk. Otherwise it returns an error that says
+// the message has more than one chunk and its sender tells it. Otherwise it returns an error that says
 // why the frame was dropped, with the rest of its message: each frame that
 // follows of that message is an ErrDropped. Other messages are not affected,
 // and the reassembler goes on.
@@ -126,6 +126,9 @@ func (r *Reassembler) push(channel string, b []byte) (*Message, *Progress, error
 		return nil, nil, err
 	}
 	meta := p.meta()
+	if !last && p.mute {
+		return nil, nil, nil
+	}
 	if !last {
 		return nil, &Progress{channel, float64(progress) / 255, meta}, nil
 	}
