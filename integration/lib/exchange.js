@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { fingerprint, make } from '../pages/value.js'
 import { check } from './check.js'
+import { others } from './presence.js'
 import { until } from './until.js'
 
 /** channels that an exchange uses: names of one byte, twelve bytes, and not ASCII. */
@@ -83,8 +84,6 @@ class Ledger {
   }
 }
 
-const others = (participants, one) => participants.filter(other => other !== one)
-
 // Each in turn sends all specs to everybody.
 async function say(ledger, participants, channel, specs, meta) {
   for (const sender of participants) {
@@ -136,17 +135,4 @@ async function rises(what, participant, { way, peer }) {
   })
   assert.ok(fractions.length > 1, `${what}: only ${fractions}`)
   assert.deepEqual(fractions, fractions.toSorted((a, b) => a - b), `${what}: falls`)
-}
-
-/** meet waits until all participants have joined each other. */
-export async function meet(participants, timeout = 20_000) {
-  for (const one of participants) {
-    for (const other of others(participants, one)) {
-      await until(
-        `${one.label} is connected with ${other.label}`,
-        async () => (await one.peers()).includes(other.id),
-        timeout,
-      )
-    }
-  }
 }

@@ -38,7 +38,7 @@ export class Page {
   static async open(browser, site, label, kind) {
     const context = await browser.newContext()
     const tab = await context.newPage()
-    if (kind === 'peer') tab.on('pageerror', error => console.log(`# ${label}: ${error.message}`))
+    if (kind !== 'genosdb') tab.on('pageerror', error => console.log(`# ${label}: ${error.message}`))
     const page = new Page(label, tab, `${site}/pages/${kind}.html`)
     await tab.goto(page.#url)
     await page.#ready()
@@ -48,19 +48,19 @@ export class Page {
   /** join joins a database's room and resolves with the peer id. */
   async join(database, options, channels = []) {
     this.#join = [database, options, channels]
-    this.id = await this.#ask('join', ...this.#join)
+    this.id = await this.ask('join', ...this.#join)
     return this.id
   }
 
   send(channel, spec, { to, meta, progress = false } = {}) {
-    return this.#ask('send', channel, spec, to, meta, progress)
+    return this.ask('send', channel, spec, to, meta, progress)
   }
-  messages = () => this.#ask('log', 'messages')
-  events = () => this.#ask('log', 'events')
-  progress = () => this.#ask('log', 'progress')
-  peers = () => this.#ask('peers')
-  leave = () => this.#ask('leave')
-  ping = peer => within(`${this.label} pings ${peer}`, this.#ask('ping', peer))
+  messages = () => this.ask('log', 'messages')
+  events = () => this.ask('log', 'events')
+  progress = () => this.ask('log', 'progress')
+  peers = () => this.ask('peers')
+  leave = () => this.ask('leave')
+  ping = peer => within(`${this.label} pings ${peer}`, this.ask('ping', peer))
 
   /** reload is what a user's reload is: the same tab, the same peer id, a new start. */
   async reload() {
@@ -93,8 +93,8 @@ export class Page {
     return this.#tab.waitForFunction(() => window.ask, null, { timeout: 20_000 })
   }
 
-  // undefined does not survive as an argument, and null means the same to the calls.
-  async #ask(call, ...args) {
+  /** ask makes one of the page's calls (pages/participant.js). */
+  async ask(call, ...args) {
     const { value, error } = await this.#tab.evaluate(args => window.ask(...args), [call, ...args])
     if (error !== undefined) throw new Error(`${this.label}: ${call}: ${error}`)
     return value

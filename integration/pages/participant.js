@@ -2,7 +2,8 @@
 
 import { fingerprint, make } from './value.js'
 
-export function install(gdb) {
+/** install answers window.ask(call, ...args); more are calls of a special page. */
+export function install(gdb, more = {}) {
   const log = { events: [], messages: [], progress: [] }
   let room
 
@@ -36,6 +37,7 @@ export function install(gdb) {
     ping: peer => room.ping(peer),
     peers: () => Object.keys(room.getPeers()),
     leave: () => room.leave(),
+    ...more,
   }
   // A message of an error is told, a stack is not: it could quote the code of the library under test.
   window.ask = async (call, ...args) => {

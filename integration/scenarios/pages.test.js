@@ -3,8 +3,9 @@
 
 import { after, before, test } from 'node:test'
 import { check } from '../lib/check.js'
-import { channels, exchange, meet } from '../lib/exchange.js'
+import { channels, exchange } from '../lib/exchange.js'
 import { Page, launch } from '../lib/page.js'
+import { meet } from '../lib/presence.js'
 import { startRelay } from '../lib/relay.js'
 import { kind } from '../lib/stage.js'
 import { serve } from '../lib/static.js'
