@@ -197,3 +197,24 @@ func TestDroppedIsBounded(t *testing.T) {
 		t.Errorf("%d partials, %d live, %d bytes", len(r.partials), r.live, r.Pending())
 	}
 }
+
+// A message that made room says so once. Its nonce can be used again.
+func TestOverflowIsReportedOnce(t *testing.T) {
+	r := NewReassembler(Limits{Partials: 1})
+	old, other := split("a", 0, "o", 4), split("b", 0, "x", 2)
+	r.Push(old[0])
+	r.Push(other[0])
+	for i, b := range old[1:3] {
+		m, _, err := r.Push(b)
+		if want := []error{ErrOverflow, ErrDropped}[i]; m != nil || !errors.Is(err, want) {
+			t.Errorf("chunk %d: %v, %v; want %v", i+1, m, err, want)
+		}
+	}
+	if m, _, err := r.Push(other[1]); m == nil {
+		t.Errorf("the other message: %v", err)
+	}
+	// Half of what was seen of the old one: progress says it is another message.
+	if m := pushAll(t, r, split("a", 0, "n", 2)); string(m.Content.Data) != "nn" {
+		t.Errorf("then: %q", m.Content.Data)
+	}
+}
