@@ -167,7 +167,11 @@ func (l *link) LinkFrame(b []byte) {
 	c.framesIn.Add(1)
 	c.bytesIn.Add(uint64(len(b)))
 	l.heard.Store(l.room.now().UnixNano())
+	stale := l.assembler.Stale()
 	m, progress, err := l.assembler.Push(b)
+	if l.assembler.Stale() != stale {
+		c.drop("frame: message given up by its sender")
+	}
 	if err != nil {
 		c.drop(frameReason(err))
 		return
@@ -195,6 +199,7 @@ func frameReason(err error) string {
 		{frame.ErrName, "frame: bad channel name"},
 		{frame.ErrTooLarge, "frame: message of too many"},
 		{frame.ErrProgress, "frame: bad progress"},
+		{frame.ErrMeta, "frame: bad meta"},
 		{frame.ErrJSON, "frame: bad JSON"},
 		{frame.ErrZlib, "frame: bad compression"},
 		{frame.ErrInflated, "frame: inflates too far"},
