@@ -1,0 +1,27 @@
+import type { Channel, ChannelEvents, OnProgress } from './client.ts'
+import { Emitter } from './emitter.ts'
+import { Failure } from './error.ts'
+
+/** What a channel needs of its room: to send one message. */
+export type Send = (channel: string, data: unknown, targets?: string | string[] | null, meta?: unknown, onProgress?: OnProgress) => Promise<void>
+
+/** A channel is a name, a way out, and listeners. */
+export class RoomChannel implements Channel {
+  private readonly events = new Emitter<ChannelEvents>()
+  readonly on = this.events.on.bind(this.events) as Channel['on']
+  readonly off = this.events.off.bind(this.events) as Channel['off']
+  readonly emit = this.events.emit.bind(this.events)
+
+  constructor(
+    readonly name: string,
+    private readonly sendOn: Send,
+  ) {
+    const bytes = new TextEncoder().encode(name).length
+    if (bytes < 1 || bytes > 12) throw new Failure('channel_name', `channel ${name}: ${bytes} bytes, 1 to 12 are allowed`)
+    if (name.startsWith('@_')) throw new Failure('channel_name', `channel ${name}: names that begin with @_ are reserved`)
+  }
+
+  send(data: unknown, targets?: string | string[] | null, meta?: unknown, onProgress?: OnProgress): Promise<void> {
+    return this.sendOn(this.name, data, targets, meta, onProgress)
+  }
+}

@@ -1,0 +1,18 @@
+import { decode, encode } from '@msgpack/msgpack'
+import type { Codec } from './codec.ts'
+import type { ServerMessage } from './message.ts'
+
+/** MessagePack in binary WebSocket messages; bytes are `bin`. */
+export const msgpackCodec: Codec = {
+  subprotocol: 'genosrtc.v1.msgpack',
+
+  encode: (message) => encode(message, { ignoreUndefined: true }),
+
+  decode(frame) {
+    if (typeof frame === 'string') throw new TypeError('text where MessagePack was agreed')
+    const message = decode(frame) as ServerMessage
+    // The decoder gives a view of the whole frame; data.buffer should be the data alone.
+    if (message.op === 'message' && message.data instanceof Uint8Array) message.data = message.data.slice()
+    return message
+  },
+}

@@ -1,0 +1,90 @@
+import type { Frame } from './codec.ts'
+import { Failure } from './error.ts'
+
+const capacity = 16 * 1024 * 1024
+
+/** A send that the server has not acknowledged yet. */
+export interface Entry {
+  readonly seq: number
+  /** Bytes that count against the outbox: those of the frame, or of the Blob that it will be made of. */
+  size: number
+  /** What goes over the wire; absent while its Blob is being read. */
+  frame?: Frame
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * The sends that were not acknowledged yet, in order. They outlive a connection: what was written
+ * to one that was lost is written again to the next. Holds 16 MiB; what does not fit is refused.
+ */
+export class Outbox {
+  private entries: Entry[] = []
+  private written = 0 // how many of entries this connection has
+  private bytes = 0
+
+  /** Appends an entry. Throws `queue_full`. */
+  add(entry: Entry): void {
+    if (this.bytes + entry.size > capacity) {
+      throw new Failure('queue_full', `send: ${entry.size} bytes, and ${this.bytes} wait for the server already; at most ${capacity} may`)
+    }
+    this.bytes += entry.size
+    this.entries.push(entry)
+  }
+
+  /** The entry's Blob was read. */
+  fill(entry: Entry, frame: Frame): void {
+    const size = frameSize(frame)
+    if (this.entries.includes(entry)) this.bytes += size - entry.size
+    entry.size = size
+    entry.frame = frame
+  }
+
+  /**
+   * Writes what can be written, in order: an entry whose frame is not there yet holds up those
+   * behind it. A frame above `most` bytes would end the session, so it is refused here.
+   */
+  flush(write: (frame: Frame) => void, most: number): void {
+    for (let next; (next = this.entries[this.written])?.frame; ) {
+      if (next.size > most) {
+        this.refuse(next.seq, new Failure('too_large', `send: ${next.size} bytes, the server takes at most ${most}`))
+      } else {
+        write(next.frame)
+        this.written++
+      }
+    }
+  }
+
+  /** The server has everything up to seq. */
+  acknowledge(seq: number): void {
+    while (this.written > 0 && this.entries[0]!.seq <= seq) this.remove(0).resolve()
+  }
+
+  /** The send of that seq will not happen. */
+  refuse(seq: number, error: Error): void {
+    const at = this.entries.findIndex((entry) => entry.seq === seq)
+    if (at >= 0) this.remove(at).reject(error)
+  }
+
+  /** A new connection has none of it. */
+  rewind(): void {
+    this.written = 0
+  }
+
+  /** Nothing of it will be sent any more. */
+  close(error: Error): void {
+    while (this.entries.length > 0) this.remove(0).reject(error)
+  }
+
+  private remove(at: number): Entry {
+    const [entry] = this.entries.splice(at, 1) as [Entry]
+    if (at < this.written) this.written--
+    this.bytes -= entry.size
+    return entry
+  }
+}
+
+/** The bytes of a frame on the wire. */
+export function frameSize(frame: Frame): number {
+  return typeof frame === 'string' ? new Blob([frame]).size : frame.byteLength
+}

@@ -1,0 +1,24 @@
+// Compiled, not run: the committed declarations stand alone and say what an application needs.
+
+import { join, type Room, type RoomError, type Undelivered } from '../dist/client.js'
+
+export async function application(): Promise<void> {
+  const room: Room = await join('/genosrtc', 'demo', { password: 'secret', protocol: 'json', timeout: 5_000 })
+  room.on('peer:join', (peerId, type) => console.log(peerId.length, type?.length, room.getPeers()[peerId]?.type))
+  room.on('result', ({ peer, error, meta }: Undelivered) => console.log(peer, error, meta))
+  room.on('close', ({ final, error }) => console.log(final, error?.code))
+
+  const file = room.channel('file')
+  file.on('message', (data: Uint8Array, peerId, meta: { name: string }) => console.log(data.length, peerId, meta.name))
+  file.on('progress', (fraction, peerId) => console.log(fraction.toFixed(2), peerId))
+  await file.send(new Blob([]), ['a', 'b'], { name: 'a.bin' }, (fraction, peerId) => console.log(fraction, peerId))
+  await room.channel('chat').send('hi', 'a').catch((error: RoomError) => console.log(error.code))
+
+  // @ts-expect-error: there is no such event
+  room.on('stream:add', () => {})
+  // @ts-expect-error: the room's name is missing
+  await join('/genosrtc')
+
+  console.log(await room.ping(), await room.ping('a'))
+  await room.leave()
+}
