@@ -1,0 +1,219 @@
+package session
+
+import (
+	"github.com/genosrtc/caddy-genosrtc/engine"
+)
+
+// Op names what a message is (docs/gateway.md, "Messages").
+type Op string
+
+// The operations of version 1.
+const (
+	OpHello    Op = "hello"
+	OpWelcome  Op = "welcome"
+	OpSend     Op = "send"
+	OpMessage  Op = "message"
+	OpAck      Op = "ack"
+	OpResult   Op = "result"
+	OpProgress Op = "progress"
+	OpPing     Op = "ping"
+	OpPong     Op = "pong"
+	OpPeer     Op = "peer"
+	OpLeave    Op = "leave"
+	OpError    Op = "error"
+)
+
+// maxInteger is the greatest seq and id: the greatest integer that every JSON
+// parser keeps exactly (RFC 8259, section 6).
+const maxInteger = 1<<53 - 1
+
+// Message is one message of the protocol, of either direction. Which fields
+// mean something depends on Op; the others are zero.
+type Message struct {
+	Op       Op
+	Seq      uint64
+	Channel  string
+	From     string
+	To       []string       // send: nil means everybody
+	Content  engine.Content // data and meta; Data is nil where data is missing
+	Progress bool
+	ID       uint64 // ping, pong
+	Peer     string
+	Fraction float64
+	Event    string // peer
+	Type     string // peer
+	Error    string // result, pong: why it failed
+	Code     Code   // error
+	Text     string // result, error: the field "message", for people
+
+	Password string   // hello
+	Resume   presence // hello
+
+	Identity string // welcome
+	Room     string // welcome
+	Resumed  bool   // welcome
+	Reason   string // welcome
+	Ack      uint64 // welcome
+	Peers    []engine.Peer
+	Limits   Limits // welcome
+}
+
+// Limits is what a client is told in welcome, and held to.
+type Limits struct {
+	Message int // bytes of data plus meta in one send
+	Pending int // bytes that may wait for the client
+}
+
+// presence is a field of which only matters that it is there.
+type presence bool
+
+// field is one field that a message can have.
+type field uint8
+
+const (
+	fOp field = iota
+	fSeq
+	fChannel
+	fFrom
+	fTo
+	fData
+	fMeta
+	fProgress
+	fID
+	fPeer
+	fFraction
+	fEvent
+	fType
+	fError
+	fCode
+	fMessage
+	fPassword
+	fResume
+	fIdentity
+	fRoom
+	fResumed
+	fReason
+	fAck
+	fPeers
+	fLimits
+	fieldCount
+)
+
+var fieldNames = [fieldCount]string{
+	fOp: "op", fSeq: "seq", fChannel: "channel", fFrom: "from", fTo: "to",
+	fData: "data", fMeta: "meta", fProgress: "progress", fID: "id", fPeer: "peer",
+	fFraction: "fraction", fEvent: "event", fType: "type", fError: "error",
+	fCode: "code", fMessage: "message", fPassword: "password", fResume: "resume",
+	fIdentity: "identity", fRoom: "room", fResumed: "resumed", fReason: "reason",
+	fAck: "ack", fPeers: "peers", fLimits: "limits",
+}
+
+var fieldsByName = func() map[string]field {
+	m := make(map[string]field, fieldCount)
+	for f, name := range fieldNames {
+		m[name] = field(f)
+	}
+	return m
+}()
+
+// use is a field as an operation uses it.
+type use struct {
+	field    field
+	optional bool
+}
+
+// uses lists the fields of each operation, in the order in which they are
+// written and judged.
+var uses = map[Op][]use{
+	OpHello: {{fPassword, true}, {fResume, true}},
+	OpWelcome: {{fPeer, false}, {fIdentity, false}, {fRoom, false}, {fResumed, false},
+		{fReason, true}, {fAck, false}, {fPeers, false}, {fLimits, false}},
+	OpSend: {{fSeq, false}, {fChannel, false}, {fData, false}, {fTo, true}, {fMeta, true},
+		{fProgress, true}},
+	OpMessage:  {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true}},
+	OpAck:      {{fSeq, false}},
+	OpResult:   {{fSeq, false}, {fPeer, false}, {fError, false}, {fMessage, false}},
+	OpProgress: {{fSeq, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
+	OpPing:     {{fID, false}, {fPeer, true}},
+	OpPong:     {{fID, false}, {fPeer, true}, {fError, true}},
+	OpPeer:     {{fEvent, false}, {fPeer, false}, {fType, true}},
+	OpLeave:    {},
+	OpError:    {{fCode, false}, {fMessage, false}, {fSeq, true}, {fID, true}},
+}
+
+// at returns a pointer to the field of m, whose type tells the codecs what
+// values the field takes.
+func (m *Message) at(f field) any {
+	switch f {
+	case fOp:
+		return (*string)(&m.Op)
+	case fSeq:
+		return &m.Seq
+	case fChannel:
+		return &m.Channel
+	case fFrom:
+		return &m.From
+	case fTo:
+		return &m.To
+	case fData:
+		return &m.Content
+	case fMeta:
+		return &m.Content.Meta
+	case fProgress:
+		return &m.Progress
+	case fID:
+		return &m.ID
+	case fPeer:
+		return &m.Peer
+	case fFraction:
+		return &m.Fraction
+	case fEvent:
+		return &m.Event
+	case fType:
+		return &m.Type
+	case fError:
+		return &m.Error
+	case fCode:
+		return (*string)(&m.Code)
+	case fMessage:
+		return &m.Text
+	case fPassword:
+		return &m.Password
+	case fResume:
+		return &m.Resume
+	case fIdentity:
+		return &m.Identity
+	case fRoom:
+		return &m.Room
+	case fResumed:
+		return &m.Resumed
+	case fReason:
+		return &m.Reason
+	case fAck:
+		return &m.Ack
+	case fPeers:
+		return &m.Peers
+	case fLimits:
+		return &m.Limits
+	}
+	panic("session: message has no such field")
+}
+
+// has tells whether an optional field of m is worth writing.
+func (m *Message) has(f field) bool {
+	switch v := m.at(f).(type) {
+	case *string:
+		return *v != ""
+	case *uint64:
+		return *v != 0
+	case *bool:
+		return *v
+	case *[]string:
+		return *v != nil
+	case *[]byte:
+		return *v != nil
+	case *presence:
+		return bool(*v)
+	}
+	return false
+}

@@ -1,0 +1,305 @@
+// Package session is the session protocol, version 1 (docs/gateway.md): how a
+// client takes a seat in a room and exchanges messages with it. It knows
+// messages and their two encodings, not what carries them: that is a [Conn],
+// which package handler makes of a WebSocket.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+)
+
+// Conn carries a session's messages.
+type Conn interface {
+	// Read waits for a message. One goroutine calls it. It fails when the
+	// connection is lost and after Close.
+	Read() (message []byte, binary bool, err error)
+	// Write sends a message. One goroutine calls it. Whatever the error, that
+	// of ctx included, the connection is lost then.
+	Write(ctx context.Context, message []byte, binary bool) error
+	// Close tells the client that the session is over and frees the
+	// connection. It is called once, and ends Read and Write.
+	Close(code int, reason string)
+}
+
+// Config is what a session needs.
+type Config struct {
+	Room     *engine.Room
+	Codec    Codec
+	Limits   Limits    // zero fields mean the default
+	Counters *Counters // nil: nobody counts
+}
+
+// Defaults of Limits.
+const (
+	DefaultMessage = 2 << 20
+	DefaultPending = 8 << 20
+)
+
+const (
+	// helloTime is how long a client may take to say hello.
+	helloTime = 10 * time.Second
+	// writeTime and writeRate bound what a client may take to read one
+	// message: some time in any case, and its length at this many bytes a
+	// second.
+	writeTime = 10 * time.Second
+	writeRate = 16 << 10
+	// maxReplies is the number of replies that may wait for a client. With
+	// more, nothing is read of it.
+	maxReplies = 64
+	// maxPeerID bounds what a client may call a peer; the engine knows of none
+	// with a longer id.
+	maxPeerID = 64
+)
+
+// session is one session. Its reader is the goroutine of Serve. Its writer
+// takes replies from the reader, and from a third goroutine what the seat
+// hears.
+type session struct {
+	ctx  context.Context
+	end  context.CancelCauseFunc // with an *End
+	conn Conn
+	Config
+	seat *engine.Seat
+
+	replies chan reply
+	events  chan []engine.Event // a batch
+	written chan struct{}       // the batch was
+	pings   pings
+
+	// Of the reader.
+	taken  uint64 // the highest seq of the client
+	faults faults
+}
+
+// Serve runs one session until it ends, and returns why, which is an *End.
+// When ctx ends, so does the session, as ctx's cause says if that is an *End
+// and else as stopping. Serve closes conn and waits for all that it started.
+func Serve(ctx context.Context, conn Conn, cfg Config) error {
+	if cfg.Limits.Message <= 0 {
+		cfg.Limits.Message = DefaultMessage
+	}
+	if cfg.Limits.Pending <= 0 {
+		cfg.Limits.Pending = DefaultPending
+	}
+	if cfg.Counters == nil {
+		cfg.Counters = new(Counters)
+	}
+	s := &session{
+		conn: conn, Config: cfg,
+		replies: make(chan reply, maxReplies),
+		events:  make(chan []engine.Event),
+		written: make(chan struct{}),
+	}
+	s.ctx, s.end = context.WithCancelCause(ctx)
+
+	var tasks sync.WaitGroup
+	// Close ends the reads and writes under way, once the end is known.
+	tasks.Add(1)
+	context.AfterFunc(s.ctx, func() {
+		defer tasks.Done()
+		end := endOf(s.ctx)
+		conn.Close(end.Code, end.Reason)
+	})
+	tasks.Go(s.write)
+	if s.join() {
+		// Others are not to wait for the closing handshake.
+		tasks.Add(1)
+		context.AfterFunc(s.ctx, func() {
+			defer tasks.Done()
+			s.seat.Leave()
+		})
+		tasks.Go(s.listen)
+		s.read()
+	}
+	<-s.ctx.Done() // last words are on their way
+	tasks.Wait()
+
+	end := endOf(s.ctx)
+	if errors.Is(end, engine.ErrSlow) {
+		cfg.Counters.slow.Add(1)
+	}
+	return end
+}
+
+// next reads a message. It reports false if that ended the session.
+func (s *session) next() (Message, error, bool) {
+	raw, binary, err := s.conn.Read()
+	if err != nil {
+		s.end(lost(err))
+		return Message{}, nil, false
+	}
+	if binary != s.Codec.Binary() {
+		s.last(nil, &End{Code: CloseUnsupported, Reason: "the wrong type of message for " + s.Codec.Subprotocol()})
+		return Message{}, nil, false
+	}
+	m, err := s.Codec.Decode(raw)
+	return m, err, true
+}
+
+// join waits for hello and takes the seat. It reports whether there is one.
+func (s *session) join() bool {
+	timer := time.AfterFunc(helloTime, func() {
+		s.quit(fault(CodeHelloTimeout, "no hello within %v", helloTime), CloseProtocol)
+	})
+	m, err, ok := s.next()
+	timer.Stop()
+	if ok && err == nil && m.Op != OpHello {
+		err = fmt.Errorf("the first message is not hello but %s", m.Op)
+	}
+	switch {
+	case !ok:
+		return false
+	case err != nil:
+		s.quit(fault(CodeHelloExpected, "%v", err), CloseProtocol)
+		return false
+	case !s.Room.CheckPassword(m.Password):
+		s.quit(fault(CodePassword, "the room has another password"), ClosePolicy)
+		return false
+	}
+	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{Pending: s.Limits.Pending})
+	switch {
+	case errors.Is(err, engine.ErrRoomFull):
+		s.counted(CodeRoomFull, err.Error(), &End{Code: CloseTryAgain, Reason: "room full", Err: err})
+		return false
+	case err != nil:
+		s.end(seatEnd(err, s.Limits.Pending))
+		return false
+	}
+	s.seat = seat
+	welcome := Message{
+		Op: OpWelcome, Peer: seat.ID(), Identity: seat.Identity().String(), Room: s.Room.Name(),
+		Peers: peers, Limits: s.Limits,
+	}
+	if m.Resume {
+		welcome.Reason = "unsupported"
+	}
+	s.reply(reply{m: &welcome}) // before all events, as the writer prefers replies
+	return true
+}
+
+// read takes the client's messages until the session ends.
+func (s *session) read() {
+	for s.ctx.Err() == nil {
+		m, err, ok := s.next()
+		if !ok || !s.handle(&m, err) {
+			return
+		}
+	}
+}
+
+// handle takes one message, which err says could not be decoded. It reports
+// whether the session goes on.
+func (s *session) handle(m *Message, err error) bool {
+	switch m.Op {
+	case OpSend:
+		return s.onSend(m, err)
+	case OpHello:
+		s.quit(fault(CodeHelloExpected, "hello came twice"), CloseProtocol)
+		return false
+	case OpAck, OpPing, OpPong, OpLeave:
+	default:
+		if err == nil || uses[m.Op] != nil {
+			err = fault(CodeUnknownOp, "op %q is the server's", m.Op)
+		}
+	}
+	if err == nil && len(m.Peer) > maxPeerID {
+		err = fault(CodeBadMessage, "%s: peer is longer than %d bytes", m.Op, maxPeerID)
+	}
+	if err != nil {
+		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
+	}
+	switch m.Op {
+	case OpPing:
+		return s.onPing(m)
+	case OpPong:
+		if token, ok := s.pings.answered(m.ID); ok {
+			s.seat.Pong(token)
+		}
+	case OpLeave:
+		s.last(nil, errLeft)
+		return false
+	}
+	return true
+}
+
+func (s *session) onPing(m *Message) bool {
+	if m.Peer == "" {
+		return s.reply(reply{m: &Message{Op: OpPong, ID: m.ID}})
+	}
+	if err := s.seat.Ping(s.ctx, m.ID, m.Peer); errors.Is(err, engine.ErrTooMany) {
+		return s.refuse(fault(CodeTooMany, "ping: %v", err), 0, m.ID)
+	}
+	return true // another error ends the seat, of which the writer hears
+}
+
+func (s *session) onSend(m *Message, err error) bool {
+	if m.Seq == 0 {
+		return s.refuse(fault(CodeBadSeq, "send: seq must be an integer from 1 to %d", uint64(maxInteger)), 0, 0)
+	}
+	if m.Seq > s.taken {
+		if err == nil {
+			err = s.post(m)
+		}
+		if e, ok := errors.AsType[*Error](err); ok {
+			if !s.refuse(e, m.Seq, 0) {
+				return false
+			}
+		} else if err != nil {
+			return true // the seat has ended, of which the writer hears
+		}
+		s.taken = m.Seq
+	}
+	return s.reply(reply{ack: s.taken})
+}
+
+// post gives a message to the room. Its error is an *Error if the message is at
+// fault.
+func (s *session) post(m *Message) error {
+	if !engine.ValidChannel(m.Channel) {
+		return fault(CodeChannelName, "channel: %d bytes; %v", len(m.Channel), engine.ErrChannelName)
+	}
+	if n := len(m.Content.Data) + len(m.Content.Meta); n > s.Limits.Message {
+		return fault(CodeTooLarge, "data and meta: %d bytes, at most %d", n, s.Limits.Message)
+	}
+	for _, to := range m.To {
+		if len(to) > maxPeerID {
+			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", maxPeerID)
+		}
+	}
+	return s.seat.Send(s.ctx, engine.Outgoing{
+		Ref: m.Seq, Channel: m.Channel, Content: m.Content, To: m.To, Progress: m.Progress,
+	})
+}
+
+// refuse tells the client of a fault. It reports whether the session goes on:
+// not with the last of too many.
+func (s *session) refuse(e *Error, seq, id uint64) bool {
+	s.Counters.count(e.Code)
+	if !s.reply(reply{m: &Message{Op: OpError, Code: e.Code, Text: e.Text, Seq: seq, ID: id}}) {
+		return false
+	}
+	if s.faults.tooMany(time.Now()) {
+		s.quit(fault(CodeTooManyErrors, "%d errors within %v", maxFaults, faultTime), ClosePolicy)
+		return false
+	}
+	return true
+}
+
+// quit tells the client of a fault that ends the session.
+func (s *session) quit(e *Error, code int) {
+	s.counted(e.Code, e.Text, &End{Code: code, Reason: string(e.Code), Err: e})
+}
+
+func (s *session) counted(code Code, text string, end *End) {
+	s.Counters.count(code)
+	s.last(&Message{Op: OpError, Code: code, Text: text}, end)
+}
+
+// last has a last message sent, if there is one, and then ends the session.
+func (s *session) last(m *Message, end *End) { s.reply(reply{m: m, end: end}) }

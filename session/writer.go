@@ -1,0 +1,189 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+)
+
+// reply is what the reader has for the client: a message, an acknowledgement,
+// or the end, after a last message if there is one.
+type reply struct {
+	m   *Message
+	ack uint64
+	end *End
+}
+
+// reply queues a reply. While the queue is full it waits, so that a client that
+// does not read is not read either. It reports whether the session goes on.
+func (s *session) reply(r reply) bool {
+	select {
+	case s.replies <- r:
+		return r.end == nil
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// keptEvents is the size from which on a batch's memory is not kept.
+const keptEvents = 1024
+
+// listen hands what the seat hears to the writer. An event counts as waiting
+// until the batch that it is in was written.
+func (s *session) listen() {
+	var batch []engine.Event
+	for {
+		if cap(batch) > keptEvents {
+			batch = nil
+		}
+		var err error
+		if batch, err = s.seat.Next(s.ctx, batch[:0]); err != nil {
+			s.end(seatEnd(err, s.Limits.Pending))
+			return
+		}
+		select {
+		case s.events <- batch:
+		case <-s.ctx.Done():
+			return
+		}
+		select {
+		case <-s.written:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// write is the writer: replies first.
+func (s *session) write() {
+	for {
+		select {
+		case r := <-s.replies:
+			if !s.writeReplies(r) {
+				return
+			}
+		case batch := <-s.events:
+			if !s.writeEvents(batch) {
+				return
+			}
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// writeReplies sends a reply and all that wait. Acknowledgements are
+// cumulative: only the last is sent, and after the other replies, for an error
+// comes before its acknowledgement. It reports whether the session goes on.
+func (s *session) writeReplies(r reply) bool {
+	var ack uint64
+	for n := 1; ; n++ {
+		if r.m != nil && !s.send(s.Codec.Encode(r.m)) {
+			return false
+		}
+		ack = max(ack, r.ack)
+		if r.end != nil || n > maxReplies {
+			break
+		}
+		var more bool
+		if r, more = s.nextReply(); !more {
+			break
+		}
+	}
+	if ack > 0 && !s.send(s.Codec.Encode(&Message{Op: OpAck, Seq: ack})) {
+		return false
+	}
+	if r.end != nil {
+		s.end(r.end)
+		return false
+	}
+	return true
+}
+
+func (s *session) nextReply() (reply, bool) {
+	select {
+	case r := <-s.replies:
+		return r, true
+	default:
+		return reply{}, false
+	}
+}
+
+// writeEvents sends a batch, and replies that come meanwhile. It reports
+// whether the session goes on.
+func (s *session) writeEvents(batch []engine.Event) bool {
+	for i, e := range batch {
+		if r, ok := s.nextReply(); ok && !s.writeReplies(r) {
+			return false
+		}
+		if !s.send(s.encodeEvent(e)) {
+			return false
+		}
+		batch[i] = nil
+	}
+	select {
+	case s.written <- struct{}{}:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// send writes one message to the client. It reports false if that ended the
+// session.
+func (s *session) send(raw []byte) bool {
+	// Not the session's context: a message that is half written when the
+	// session ends would leave no way to tell the client why.
+	limit := writeTime + time.Duration(len(raw))*time.Second/writeRate
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	err := s.conn.Write(ctx, raw, s.Codec.Binary())
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, context.DeadlineExceeded):
+		s.end(slow(fmt.Sprintf("%d bytes were not read within %v", len(raw), limit.Round(time.Second))))
+	default:
+		s.end(lost(fmt.Errorf("write: %w", err)))
+	}
+	return false
+}
+
+// encodeEvent makes an event a message. Those of the room are encoded once for
+// all who receive them.
+func (s *session) encodeEvent(e engine.Event) []byte {
+	var m Message
+	switch e := e.(type) {
+	case *engine.Message:
+		return e.Encodings.Get(s.Codec.slot(), func() []byte {
+			return s.Codec.Encode(&Message{Op: OpMessage, Seq: e.Seq, Channel: e.Channel, From: e.From, Content: e.Content})
+		})
+	case engine.Progress:
+		m = Message{Op: OpProgress, Seq: e.Ref, Channel: e.Channel, Peer: e.Peer, Fraction: e.Fraction}
+		m.Content.Meta = e.Meta
+	case engine.PeerEvent:
+		m = Message{Op: OpPeer, Event: changes[e.Change], Peer: e.Peer.ID, Type: e.Peer.Type}
+	case engine.Result:
+		m = Message{Op: OpResult, Seq: e.Ref, Peer: e.Peer, Error: reason(e.Err), Text: e.Err.Error()}
+	case engine.Pong:
+		m = Message{Op: OpPong, ID: e.Ref, Peer: e.Peer}
+		if e.Err != nil {
+			m.Error = reason(e.Err)
+		}
+	case engine.PingRequest:
+		m = Message{Op: OpPing, ID: s.pings.asked(e.Token)}
+	default:
+		panic(fmt.Sprintf("session: event of type %T", e)) // engine.Event lists them all
+	}
+	return s.Codec.Encode(&m)
+}
+
+var changes = map[engine.PeerChange]string{
+	engine.PeerJoin:  "join",
+	engine.PeerLeave: "leave",
+	engine.PeerSeen:  "seen",
+	engine.PeerLost:  "lost",
+}
