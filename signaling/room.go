@@ -1,0 +1,182 @@
+package signaling
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"sync"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/nbd-wtf/go-nostr"
+)
+
+const (
+	// inboxLimit bounds the signals that wait for a room, over all relays.
+	inboxLimit = 512
+	// filterTopics bounds one filter: public relays refuse long ones.
+	filterTopics = 20
+)
+
+// room is one room's signaling on all relays.
+type room struct {
+	pool    *Pool
+	id      string
+	root    string // topic of announces and byes
+	sub     string // subscription id, the same on every relay
+	key     envelopeKey
+	inbox   *queue[engine.Signal]
+	stop    context.CancelFunc
+	stopped chan struct{} // closed when deliver will not be called again
+
+	mu     sync.Mutex
+	closed bool
+	hosted map[string]*hostedPeer // by peer id
+	topics map[string]string      // self topic to peer id, of the hosted peers
+}
+
+type hostedPeer struct {
+	topic string
+	gone  bool // it has said goodbye
+}
+
+func newRoom(p *Pool, id string, key envelopeKey, deliver func(engine.Signal)) *room {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &room{
+		pool:    p,
+		id:      id,
+		root:    RootTopic(id),
+		sub:     rand.Text(),
+		key:     key,
+		inbox:   newQueue[engine.Signal](inboxLimit),
+		stop:    stop,
+		stopped: make(chan struct{}),
+		hosted:  make(map[string]*hostedPeer),
+		topics:  make(map[string]string),
+	}
+	go func() {
+		defer close(r.stopped)
+		for {
+			s, ok := r.inbox.next(ctx)
+			if !ok {
+				return
+			}
+			deliver(s)
+		}
+	}()
+	return r
+}
+
+func (r *room) Host(peer string) {
+	topic := SelfTopic(r.id, peer)
+	r.mu.Lock()
+	r.hosted[peer] = &hostedPeer{topic: topic}
+	r.topics[topic] = peer
+	r.mu.Unlock()
+	r.pool.refresh(r)
+}
+
+func (r *room) Unhost(peer string) {
+	r.mu.Lock()
+	h, ok := r.hosted[peer]
+	if ok {
+		delete(r.hosted, peer)
+		delete(r.topics, h.topic)
+	}
+	r.mu.Unlock()
+	if ok {
+		r.pool.refresh(r)
+	}
+}
+
+// Announce does nothing for a peer that is not hosted, or has said goodbye
+// since.
+func (r *room) Announce(peer, typ string) {
+	r.mu.Lock()
+	h, ok := r.hosted[peer]
+	ok = ok && !h.gone
+	r.mu.Unlock()
+	if ok {
+		r.pool.submit(draft{room: r, kind: engine.Announce, from: peer, typ: typ})
+	}
+}
+
+func (r *room) Bye(peer string) {
+	r.mu.Lock()
+	if h, ok := r.hosted[peer]; ok {
+		h.gone = true
+	}
+	r.mu.Unlock()
+	r.pool.submit(draft{room: r, kind: engine.Bye, from: peer})
+}
+
+func (r *room) Offer(relay, from, to, typ, sdp string) {
+	r.pool.submit(draft{r, engine.Offer, relay, from, to, typ, sdp})
+}
+
+func (r *room) Answer(relay, from, to, typ, sdp string) {
+	r.pool.submit(draft{r, engine.Answer, relay, from, to, typ, sdp})
+}
+
+// Close may not be called from within deliver. Signals that wait are dropped.
+func (r *room) Close() {
+	r.mu.Lock()
+	first := !r.closed
+	r.closed = true
+	r.mu.Unlock()
+	if first {
+		r.pool.forget(r)
+		r.inbox.close()
+		r.stop()
+	}
+	<-r.stopped
+}
+
+// filters says what the room wants to hear: announces, and what is meant for
+// its hosted peers. It is nil once the room is closed.
+func (r *room) filters(since *nostr.Timestamp) nostr.Filters {
+	r.mu.Lock()
+	closed := r.closed
+	topics := make([]string, 0, len(r.topics)+1)
+	for topic := range r.topics {
+		topics = append(topics, topic)
+	}
+	r.mu.Unlock()
+	if closed {
+		return nil
+	}
+	slices.Sort(topics)
+	topics = slices.Insert(topics, 0, r.root)
+	var filters nostr.Filters
+	for some := range slices.Chunk(topics, filterTopics) {
+		kinds := make([]int, len(some))
+		for i, topic := range some {
+			kinds[i] = Kind(topic)
+		}
+		slices.Sort(kinds)
+		filters = append(filters, nostr.Filter{
+			Kinds: slices.Compact(kinds),
+			Tags:  nostr.TagMap{"x": some},
+			Since: since,
+		})
+	}
+	return filters
+}
+
+// addressee finds whom a topic means: a hosted peer, or for the root topic all,
+// which is "".
+func (r *room) addressee(topic string) (peer string, ok bool) {
+	if topic == r.root {
+		return "", true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	peer, ok = r.topics[topic]
+	return peer, ok
+}
+
+func (r *room) hosts(peer string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.hosted[peer]
+	return ok
+}
