@@ -63,15 +63,17 @@ func (p *pipe) Read() ([]byte, bool, error) {
 	}
 }
 
-func (p *pipe) Write(ctx context.Context, raw []byte, binary bool) error {
-	select {
-	case p.out <- packet{raw, binary}:
-		return nil
-	case <-p.closed:
-		return fmt.Errorf("pipe closed")
-	case <-ctx.Done():
-		return ctx.Err()
+func (p *pipe) Write(ctx context.Context, messages [][]byte, binary bool) error {
+	for _, raw := range messages {
+		select {
+		case p.out <- packet{raw, binary}:
+		case <-p.closed:
+			return fmt.Errorf("pipe closed")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 func (p *pipe) Close(code int, reason string) {

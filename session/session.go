@@ -16,12 +16,12 @@ import (
 
 // Conn carries a session's messages.
 type Conn interface {
-	// Read waits for a message. One goroutine calls it. It fails when the
-	// connection is lost and after Close.
+	// Read waits for a message, which is valid until the next call. One
+	// goroutine calls it. It fails when the connection is lost and after Close.
 	Read() (message []byte, binary bool, err error)
-	// Write sends a message. One goroutine calls it. Whatever the error, that
+	// Write sends messages. One goroutine calls it. Whatever the error, that
 	// of ctx included, the connection is lost then.
-	Write(ctx context.Context, message []byte, binary bool) error
+	Write(ctx context.Context, messages [][]byte, binary bool) error
 	// Close tells the client that the session is over and frees the
 	// connection. It is called once, and ends Read and Write.
 	Close(code int, reason string)
@@ -44,9 +44,9 @@ const (
 const (
 	// helloTime is how long a client may take to say hello.
 	helloTime = 10 * time.Second
-	// writeTime and writeRate bound what a client may take to read one
-	// message: some time in any case, and its length at this many bytes a
-	// second.
+	// writeTime and writeRate bound what a client may take to read what is
+	// written at once: some time in any case, and its length at this many
+	// bytes a second.
 	writeTime = 10 * time.Second
 	writeRate = 16 << 10
 	// maxReplies is the number of replies that may wait for a client. With

@@ -79,13 +79,16 @@ func (s *session) write() {
 // cumulative: only the last is sent, and after the other replies, for an error
 // comes before its acknowledgement. It reports whether the session goes on.
 func (s *session) writeReplies(r reply) bool {
-	var ack uint64
+	var (
+		out [][]byte
+		ack uint64
+	)
 	for n := 1; ; n++ {
-		if r.m != nil && !s.send(s.Codec.Encode(r.m)) {
-			return false
+		if r.m != nil {
+			out = append(out, s.Codec.Encode(r.m))
 		}
 		ack = max(ack, r.ack)
-		if r.end != nil || n > maxReplies {
+		if r.end != nil || n == maxReplies {
 			break
 		}
 		var more bool
@@ -93,14 +96,16 @@ func (s *session) writeReplies(r reply) bool {
 			break
 		}
 	}
-	if ack > 0 && !s.send(s.Codec.Encode(&Message{Op: OpAck, Seq: ack})) {
+	if ack > 0 {
+		out = append(out, s.Codec.Encode(&Message{Op: OpAck, Seq: ack}))
+	}
+	if !s.send(out) {
 		return false
 	}
 	if r.end != nil {
 		s.end(r.end)
-		return false
 	}
-	return true
+	return r.end == nil
 }
 
 func (s *session) nextReply() (reply, bool) {
@@ -112,17 +117,32 @@ func (s *session) nextReply() (reply, bool) {
 	}
 }
 
-// writeEvents sends a batch, and replies that come meanwhile. It reports
-// whether the session goes on.
+// What is written at once. Larger pieces would spare little, and replies wait
+// for them.
+const (
+	writeCount = 64
+	writeBytes = 64 << 10
+)
+
+// writeEvents sends a batch piece by piece, and in between the replies that
+// come meanwhile. It reports whether the session goes on.
 func (s *session) writeEvents(batch []engine.Event) bool {
-	for i, e := range batch {
+	var out [][]byte
+	for len(batch) > 0 {
 		if r, ok := s.nextReply(); ok && !s.writeReplies(r) {
 			return false
 		}
-		if !s.send(s.encodeEvent(e)) {
+		out = out[:0]
+		for n := 0; len(batch) > 0 && len(out) < writeCount && n < writeBytes; batch = batch[1:] {
+			raw := s.encodeEvent(batch[0])
+			out = append(out, raw)
+			n += len(raw)
+			batch[0] = nil
+		}
+		if !s.send(out) {
 			return false
 		}
-		batch[i] = nil
+		clear(out)
 	}
 	select {
 	case s.written <- struct{}{}:
@@ -132,20 +152,24 @@ func (s *session) writeEvents(batch []engine.Event) bool {
 	}
 }
 
-// send writes one message to the client. It reports false if that ended the
+// send writes messages to the client. It reports false if that ended the
 // session.
-func (s *session) send(raw []byte) bool {
+func (s *session) send(messages [][]byte) bool {
+	size := 0
+	for _, m := range messages {
+		size += len(m)
+	}
 	// Not the session's context: a message that is half written when the
 	// session ends would leave no way to tell the client why.
-	limit := writeTime + time.Duration(len(raw))*time.Second/writeRate
+	limit := writeTime + time.Duration(size)*time.Second/writeRate
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	err := s.conn.Write(ctx, raw, s.Codec.Binary())
+	err := s.conn.Write(ctx, messages, s.Codec.Binary())
 	switch {
 	case err == nil:
 		return true
 	case errors.Is(err, context.DeadlineExceeded):
-		s.end(slow(fmt.Sprintf("%d bytes were not read within %v", len(raw), limit.Round(time.Second))))
+		s.end(slow(fmt.Sprintf("%d bytes were not read within %v", size, limit.Round(time.Second))))
 	default:
 		s.end(lost(fmt.Errorf("write: %w", err)))
 	}
