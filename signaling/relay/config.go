@@ -98,8 +98,8 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	// maxSubscriptionID is NIP-01's bound, in characters.
-	maxSubscriptionID = 64
+	// MaxSubscriptionID is the length of a subscription id (NIP-01), in characters.
+	MaxSubscriptionID = 64
 	// ClockSkew is how far created_at may be from our clock. Nothing is stored,
 	// so that this only bounds how long a recorded event can be played again.
 	ClockSkew = 24 * time.Hour

@@ -140,6 +140,8 @@ func (x *index) match(ev *nostr.Event, subs []*subscription) []*subscription {
 	return subs
 }
 
+// repeats keeps an event that has the same tag many times from costing as much
+// as many events.
 func repeats(tags nostr.Tags, tag nostr.Tag) bool {
 	return slices.ContainsFunc(tags, func(t nostr.Tag) bool {
 		return len(t) > 1 && t[0] == tag[0] && t[1] == tag[1]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -159,6 +160,22 @@ func TestJunkClosesTheConnection(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a connection sends after it was told to go is not looked at, even if it
+// takes long to leave.
+func TestNothingIsTakenAfterTheEnd(t *testing.T) {
+	bubble(t, Config{Limits: Limits{Violations: 1}}, func(t *testing.T, r *Relay) {
+		c := connect(t, r, "192.0.2.1")
+		unblock := c.block()
+		c.send("junk", "junk", announcement(t, "P"), ErrBinary)
+		synctest.Wait()
+		unblock()
+		c.expectClosed(ClosePolicy)
+		if s := r.Stats(); s.Events.Accepted != 0 || s.Refused.Binary != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 func TestJunkIsForgivenInTime(t *testing.T) {

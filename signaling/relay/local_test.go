@@ -140,7 +140,12 @@ func TestLocalOverflow(t *testing.T) {
 			t.Errorf("delivered: %v", seen)
 		}
 
-		r.Publish(announcement(t, "last"))
+		// One event is with deliver when cancel comes, and another would be next.
+		r.Publish(announcement(t, "first"))
+		synctest.Wait()
+		r.Publish(announcement(t, "second"))
+		r.Publish(announcement(t, "third"))
+		gate <- struct{}{}
 		synctest.Wait()
 		cancelled := make(chan struct{})
 		go func() {
@@ -155,8 +160,8 @@ func TestLocalOverflow(t *testing.T) {
 		}
 		close(gate)
 		<-cancelled
-		if len(seen) != 3 {
-			t.Errorf("%d delivered", len(seen))
+		if len(seen) != 4 {
+			t.Errorf("%d delivered, want all but the third", len(seen))
 		}
 	})
 }

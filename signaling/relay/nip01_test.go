@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,28 @@ func TestRequests(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The transport uses its buffer again.
+func TestRequestSharesNoMemory(t *testing.T) {
+	for _, text := range []string{
+		`["REQ","s",{"#x":["a"],"ids":["i"],"authors":["a"],"#e":["b"]}]`,
+		`["EVENT",{"id":"i","pubkey":"p","sig":"s","content":"c","tags":[["x","a"]],"more":{"a":[1]}}]`,
+		`["CLOSE","s"]`, `["COUNT","s",{}]`, `["OTHER"]`,
+	} {
+		want, err := parseRequest([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		buffer := []byte(text)
+		got, _ := parseRequest(buffer)
+		for i := range buffer {
+			buffer[i] = '!'
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s became %+v", text, got)
+		}
 	}
 }
 

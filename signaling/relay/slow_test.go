@@ -238,6 +238,17 @@ func TestServeAfterClose(t *testing.T) {
 	})
 }
 
+// An event that was on its way when its subscription was closed is not queued
+// any more: the next REQ of that id must not see it.
+func TestQueueTakesNothingForAClosedSubscription(t *testing.T) {
+	q := newQueue(100, 10)
+	sub := &subscription{queue: q}
+	q.end(sub)
+	if o := q.push(delivery{sub, &message{}}); o != (outcome{}) || len(q.items) != 0 {
+		t.Errorf("%+v, %d queued", o, len(q.items))
+	}
+}
+
 // The queue keeps its bounds and its order whatever is done to it.
 func TestQueueKeepsItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -11,6 +11,8 @@ type Stats struct {
 	Opened uint64 `json:"opened"` // connections
 
 	Events EventStats `json:"events"`
+	// Verified counts the signatures that were checked, the relay's main cost.
+	Verified uint64 `json:"verified"`
 
 	// Deliveries counts the events queued for subscriptions.
 	Deliveries uint64 `json:"deliveries"`
@@ -72,6 +74,7 @@ func (r *Relay) Stats() Stats {
 		Connections:      int(c.connections.Load()),
 		Subscriptions:    int(c.subscriptions.Load()),
 		Opened:           c.opened.Load(),
+		Verified:         r.verifier.checked.Load(),
 		Deliveries:       c.deliveries.Load(),
 		DroppedAnnounces: c.droppedAnnounces.Load(),
 		DroppedEvents:    c.droppedEvents.Load(),

@@ -23,7 +23,7 @@ type subscription struct {
 var errSubscriptionID = errors.New("invalid: the subscription id must be a string of 1 to 64 characters")
 
 func checkSubscriptionID(id string) error {
-	if id == "" || utf8.RuneCountInString(id) > maxSubscriptionID {
+	if id == "" || utf8.RuneCountInString(id) > MaxSubscriptionID {
 		return errSubscriptionID
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nbd-wtf/go-nostr"
@@ -17,8 +18,9 @@ import (
 // waits with one event at most and they are served in turn, so that whoever
 // sends many waits more, not the others.
 type verifier struct {
-	slots chan struct{}
-	known *lru.Cache[[32]byte, struct{}]
+	slots   chan struct{}
+	checked atomic.Uint64 // signatures
+	known   *lru.Cache[[32]byte, struct{}]
 
 	mu      sync.Mutex
 	flights map[flightKey]*flight
@@ -68,6 +70,7 @@ func (v *verifier) verify(ev *nostr.Event) (fresh bool, err error) {
 	v.mu.Unlock()
 
 	v.slots <- struct{}{}
+	v.checked.Add(1)
 	if ok, err := ev.CheckSignature(); err != nil || !ok {
 		f.err = errForged
 	}
