@@ -1,0 +1,152 @@
+package handler
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is a hijacked connection below the WebSocket library, which writes
+// nothing to it but control frames, each in one piece; our messages go past
+// the library by writeFrames. A control frame never waits for messages, which
+// may take long: the library would end the connection after 5 s.
+type conn struct {
+	net.Conn
+	lastRead atomic.Int64 // Unix nanoseconds
+
+	mu      sync.Mutex
+	idle    sync.Cond // busy became false
+	busy    bool      // somebody writes
+	control []byte    // frames to write next
+	closing bool      // after the close frame nothing may follow (RFC 6455, section 5.5.1)
+	err     error     // of the first write that failed
+}
+
+const (
+	// maxFrame is the greatest control frame: a header of 2 bytes and 125.
+	maxFrame = 127
+	// maxControl bounds the control frames that wait. Pongs beyond it are not
+	// sent: RFC 6455, section 5.5.3, wants only the last.
+	maxControl = 8 * maxFrame
+	// controlTime bounds the writing of control frames.
+	controlTime = 10 * time.Second
+
+	opText    = 0x81 // with the bit of a final frame
+	opBinary  = 0x82
+	opClosing = 0x88
+)
+
+// Read notes that the client lives.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.lastRead.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+// Write takes a control frame.
+func (c *conn) Write(frame []byte) (int, error) {
+	c.mu.Lock()
+	if len(c.control)+len(frame) <= maxControl || frame[0] == opClosing {
+		c.control = append(c.control, frame...)
+	}
+	c.closing = c.closing || frame[0] == opClosing
+	if c.busy {
+		defer c.mu.Unlock()
+		return len(frame), c.err // who writes, writes it
+	}
+	c.busy = true
+	c.mu.Unlock()
+	if err := c.finish(nil); err != nil {
+		return 0, err
+	}
+	return len(frame), nil
+}
+
+// writeFrames writes messages, which are framed already. After an error the
+// connection is of no use.
+func (c *conn) writeFrames(frames net.Buffers, deadline time.Time) error {
+	c.mu.Lock()
+	for c.busy {
+		c.idle.Wait()
+	}
+	if c.closing || c.err != nil {
+		defer c.mu.Unlock()
+		return errors.Join(c.err, net.ErrClosed)
+	}
+	c.busy = true
+	c.mu.Unlock()
+	err := c.SetWriteDeadline(deadline)
+	if err == nil {
+		_, err = frames.WriteTo(c.Conn)
+	}
+	return c.finish(err)
+}
+
+// finish writes the control frames that wait, after a write that may have
+// failed, and lets others write.
+func (c *conn) finish(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for err == nil && len(c.control) > 0 {
+		frames := c.control
+		c.control = nil
+		c.mu.Unlock()
+		if err = c.SetWriteDeadline(time.Now().Add(controlTime)); err == nil {
+			_, err = c.Conn.Write(frames)
+		}
+		c.mu.Lock()
+	}
+	if c.err == nil {
+		c.err = err
+	}
+	c.busy = false
+	c.idle.Broadcast()
+	return err
+}
+
+func (c *conn) writing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy
+}
+
+// appendHeader appends the header of an unmasked frame that is a whole message
+// (RFC 6455, section 5.2).
+func appendHeader(b []byte, opcode byte, length int) []byte {
+	b = append(b, opcode)
+	switch {
+	case length < 126:
+		return append(b, byte(length))
+	case length < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, 126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(b, 127), uint64(length))
+}
+
+// connHijacker puts a conn under the library.
+type connHijacker struct {
+	http.ResponseWriter
+	conn *conn
+}
+
+// Hijack implements http.Hijacker.
+func (h *connHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	raw, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := rw.Flush(); err != nil {
+		return nil, nil, errors.Join(err, raw.Close())
+	}
+	h.conn = &conn{Conn: raw}
+	h.conn.idle.L = &h.conn.mu
+	h.conn.lastRead.Store(time.Now().UnixNano())
+	return h.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.conn, 2*maxFrame)), nil
+}

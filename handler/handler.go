@@ -1,0 +1,165 @@
+// Package handler serves GenosRTC over net/http: sessions on WebSockets, the
+// relay's endpoint, and the JavaScript client. It knows nothing of Caddy.
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/session"
+	"github.com/genosrtc/caddy-genosrtc/web"
+)
+
+// DefaultPath is where everything is, unless configured otherwise.
+const DefaultPath = "/genosrtc"
+
+// Config is what a Handler is made of. Only Engine is required.
+type Config struct {
+	Engine *engine.Node
+	// Relay serves {path}/relay. Nil: 404.
+	Relay http.Handler
+	// Path is the prefix of all resources: segments of letters, digits and
+	// "-._~", each after a slash. Default "/genosrtc".
+	Path string
+	// ClientIP returns the address of the client, for limits. Nil: the host of
+	// Request.RemoteAddr, which behind a proxy is the proxy's.
+	ClientIP func(*http.Request) string
+	// Logger takes what an operator would act on. Nil: slog.Default().
+	Logger *slog.Logger
+
+	Settings
+}
+
+// Handler is an http.Handler for all resources under its path
+// (docs/gateway.md). Close ends it.
+type Handler struct {
+	engine   *engine.Node
+	path     string
+	clientIP func(*http.Request) string
+	log      *slog.Logger
+	mux      *http.ServeMux
+	settings atomic.Pointer[settings]
+
+	// ctx is the life of all sessions; killed ends their connections without
+	// farewell.
+	ctx    context.Context
+	stop   context.CancelCauseFunc
+	killed context.Context
+	kill   context.CancelFunc
+
+	counters session.Counters
+	refused  refusals
+	opened   atomic.Uint64
+
+	running   sync.WaitGroup // sessions
+	mu        sync.Mutex
+	closed    bool
+	open      int            // sessions
+	byAddress map[string]int // sessions
+}
+
+var validPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+// New makes a handler. It fails if the path or the settings are not valid.
+func New(cfg Config) (*Handler, error) {
+	if cfg.Engine == nil {
+		return nil, errors.New("handler: no engine")
+	}
+	if cfg.Path == "" {
+		cfg.Path = DefaultPath
+	}
+	if !validPath.MatchString(cfg.Path) {
+		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
+	}
+	h := &Handler{
+		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		mux: http.NewServeMux(), byAddress: make(map[string]int),
+	}
+	if h.clientIP == nil {
+		h.clientIP = remoteHost
+	}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	if err := h.Configure(cfg.Settings); err != nil {
+		return nil, err
+	}
+	h.ctx, h.stop = context.WithCancelCause(context.Background())
+	h.killed, h.kill = context.WithCancel(context.Background())
+
+	h.mux.HandleFunc("/", notFound)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
+	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
+	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
+	if cfg.Relay != nil {
+		h.mux.Handle(h.path+"/relay", cfg.Relay)
+	}
+	return h, nil
+}
+
+// Match tells whether a request's path is the handler's own. ServeHTTP answers
+// 404 to others.
+func (h *Handler) Match(path string) bool {
+	rest, ok := strings.CutPrefix(path, h.path)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// ServeHTTP serves one request. For a WebSocket it returns when that is closed.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	problem(w, http.StatusNotFound, "there is nothing at "+r.URL.EscapedPath())
+}
+
+// Close ends all sessions with 1001, takes no new ones (503), and waits. When
+// ctx ends before, their connections are cut and its error is returned; nothing
+// is left running in either case. It is idempotent. The relay is not closed.
+func (h *Handler) Close(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.stop(session.Stopping)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.running.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		h.kill()
+		<-ended
+		return fmt.Errorf("close sessions: %w", ctx.Err())
+	}
+}
+
+// Stats are what a handler holds now, and its totals since it began.
+type Stats struct {
+	Sessions int    // open
+	Opened   uint64 // sessions
+	// Refused counts the requests for a session that were refused, by reason:
+	// room, origin, stopping, starting, sessions, address, handshake.
+	Refused map[string]uint64
+	// Errors counts what clients were told, by code (docs/gateway.md, "error").
+	Errors map[session.Code]uint64
+	Slow   uint64 // sessions cut off because their client did not read
+}
+
+// Stats returns the handler's totals.
+func (h *Handler) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{
+		Sessions: h.open, Opened: h.opened.Load(), Refused: h.refused.counts(),
+		Errors: h.counters.Errors(), Slow: h.counters.Slow(),
+	}
+}

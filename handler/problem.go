@@ -1,0 +1,60 @@
+package handler
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// problem answers with a problem document (RFC 9457). Scripts of any origin may
+// read it, as browsers hide from them why a WebSocket was refused; it says
+// nothing that opening one would not.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+	w.WriteHeader(status)
+	// An error is the client's going away.
+	_ = json.NewEncoder(w).Encode(struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(status), status, detail})
+}
+
+// allowed answers 405 unless the request has one of the methods.
+func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	for _, m := range methods {
+		if r.Method == m {
+			return true
+		}
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	problem(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
+	return false
+}
+
+// refusals counts refused requests. Reasons are constants of this package: the
+// map is bounded.
+type refusals struct {
+	mu sync.Mutex
+	n  map[string]uint64
+}
+
+func (c *refusals) count(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = make(map[string]uint64)
+	}
+	c.n[reason]++
+}
+
+func (c *refusals) counts() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.n)
+}

@@ -1,0 +1,166 @@
+package handler
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/genosrtc/caddy-genosrtc/session"
+)
+
+const (
+	// socketPingEvery and socketPongWithin: a client that is silent for so
+	// long after a ping is gone.
+	socketPingEvery  = 20 * time.Second
+	socketPongWithin = 20 * time.Second
+	// keptBuffer is the size from which on memory is not kept for the next
+	// message.
+	keptBuffer = 64 << 10
+	// copied is the length up to which messages are put together; a longer one
+	// is written from where it is.
+	copied = 4 << 10
+)
+
+// socket is a session.Conn on a WebSocket. The library does the handshake,
+// reads, and answers pings and closes; messages are framed here, so that many
+// are one write.
+type socket struct {
+	ws   *websocket.Conn
+	conn *conn
+
+	in      bytes.Buffer
+	reading atomic.Bool
+	out     []byte
+}
+
+var subprotocols = func() (names []string) {
+	for _, c := range session.Codecs {
+		names = append(names, c.Subprotocol())
+	}
+	return names
+}()
+
+// accept does the handshake of a request that is one. On an error the request
+// was answered.
+func accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
+	h := &connHijacker{ResponseWriter: w}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+		Subprotocols:       subprotocols,
+		InsecureSkipVerify: true, // settings.allows has judged the origin
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &socket{ws: ws, conn: h.conn}, nil
+}
+
+// codec is the one that was agreed on; JSON if the client named none.
+func (s *socket) codec() session.Codec {
+	for _, c := range session.Codecs {
+		if strings.EqualFold(c.Subprotocol(), s.ws.Subprotocol()) {
+			return c
+		}
+	}
+	return session.JSON
+}
+
+// Read implements session.Conn.
+func (s *socket) Read() ([]byte, bool, error) {
+	s.reading.Store(true)
+	defer s.reading.Store(false)
+	kind, r, err := s.ws.Reader(context.Background())
+	if err != nil {
+		return nil, false, err
+	}
+	if s.in.Cap() > keptBuffer {
+		s.in = bytes.Buffer{}
+	}
+	s.in.Reset()
+	_, err = s.in.ReadFrom(r)
+	return s.in.Bytes(), kind == websocket.MessageBinary, err
+}
+
+// Write implements session.Conn.
+func (s *socket) Write(ctx context.Context, messages [][]byte, binary bool) error {
+	opcode := byte(opText)
+	if binary {
+		opcode = opBinary
+	}
+	var bufs net.Buffers
+	b, start := s.out[:0], 0
+	for _, m := range messages {
+		b = appendHeader(b, opcode, len(m))
+		if len(m) <= copied {
+			b = append(b, m...)
+			continue
+		}
+		bufs = append(bufs, b[start:], m)
+		start = len(b)
+	}
+	bufs = append(bufs, b[start:])
+	if cap(b) <= keptBuffer {
+		s.out = b
+	}
+	deadline, _ := ctx.Deadline()
+	err := s.conn.writeFrames(bufs, deadline)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// Close implements session.Conn. The library gives the client 5 s to take the
+// close frame and 5 s to answer it.
+func (s *socket) Close(code int, reason string) {
+	// An error is the client's going away.
+	_ = s.ws.Close(websocket.StatusCode(code), reason)
+}
+
+// abort ends the connection without farewell.
+func (s *socket) abort() { _ = s.conn.Conn.Close() }
+
+// keepAlive begins to ping the client, and aborts if there is no sign of life.
+// It has to be stopped.
+func (s *socket) keepAlive() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var pinger sync.WaitGroup
+	pinger.Go(func() {
+		ticker := time.NewTicker(socketPingEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+			asked := time.Now()
+			wait, cancel := context.WithTimeout(ctx, socketPongWithin)
+			err := s.ws.Ping(wait)
+			cancel()
+			if err != nil && s.silentSince(asked) {
+				s.abort()
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		pinger.Wait()
+	}
+}
+
+// silentSince tells whether nothing at all came. A pong may be late behind a
+// large message, on its way in either direction; and while the session is busy
+// nobody reads it.
+func (s *socket) silentSince(t time.Time) bool {
+	return s.reading.Load() && !s.conn.writing() && s.conn.lastRead.Load() < t.UnixNano()
+}

@@ -1,0 +1,173 @@
+package handler
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/session"
+)
+
+// readHeadroom is what a WebSocket message may have beside twice the limit of
+// its data: base64 and escapes make data longer, and recipients have a place.
+const readHeadroom = 64 << 10
+
+// refusal is why a request for a session is refused before the handshake.
+type refusal struct {
+	reason     string // for Stats
+	status     int
+	retryAfter string // seconds
+	detail     string
+}
+
+var (
+	unknownRoom     = &refusal{"room", http.StatusNotFound, "", "no room of that name is configured here"}
+	foreignOrigin   = &refusal{"origin", http.StatusForbidden, "", "pages of this origin may not connect: it is not listed in the server's origins"}
+	starting        = &refusal{"starting", http.StatusServiceUnavailable, "1", "the room is not open yet"}
+	stopping        = &refusal{"stopping", http.StatusServiceUnavailable, "5", "the server is stopping"}
+	tooManyHere     = &refusal{"address", http.StatusTooManyRequests, "10", "too many sessions from this address"}
+	tooManySessions = &refusal{"sessions", http.StatusServiceUnavailable, "10", "too many sessions"}
+	noHandshake     = &refusal{"handshake", http.StatusUpgradeRequired, "", "this is a WebSocket: connect with RFC 6455 over HTTP/1.1"}
+)
+
+// refuse answers a request for a session, and counts why.
+func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
+	h.refused.count(why.reason)
+	if why.retryAfter != "" {
+		w.Header().Set("Retry-After", why.retryAfter)
+	}
+	problem(w, why.status, why.detail)
+}
+
+// serveSession is a session, from the handshake to its end.
+func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
+	// An extended CONNECT (RFC 8441, RFC 9220) is refused as what it is.
+	if !(r.Method == http.MethodConnect && r.ProtoMajor >= 2) && !allowed(w, r, http.MethodGet) {
+		return
+	}
+	set := h.settings.Load()
+	room, why := h.room(r, set)
+	if why != nil {
+		h.refuse(w, why)
+		return
+	}
+	address := h.clientIP(r)
+	key := network(address)
+	if why := h.admit(key, set.limits); why != nil {
+		h.refuse(w, why)
+		return
+	}
+	defer h.release(key)
+	// Last, so that a plain request tells a script whether a WebSocket would be
+	// welcome.
+	if !isHandshake(r) {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Sec-WebSocket-Version", "13")
+		}
+		h.refuse(w, noHandshake)
+		return
+	}
+	s, err := accept(w, r)
+	if err != nil {
+		h.log.Error("WebSocket handshake failed", "room", room.Name(), "address", address, "error", err)
+		return
+	}
+	h.opened.Add(1)
+	h.serve(s, room, set.limits, address)
+}
+
+// serve is a session whose WebSocket is open.
+func (h *Handler) serve(s *socket, room *engine.Room, limits Limits, address string) {
+	s.ws.SetReadLimit(2*int64(limits.Message) + readHeadroom)
+	defer s.keepAlive()()
+	defer context.AfterFunc(h.killed, s.abort)()
+	log := h.log.With("room", room.Name(), "address", address)
+	err := session.Serve(h.ctx, s, session.Config{
+		Room: room, Codec: s.codec(), Counters: &h.counters,
+		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending},
+	})
+	if errors.Is(err, engine.ErrSlow) {
+		log.Info("slow session cut off", "reason", err)
+		return
+	}
+	log.Debug("session ended", "reason", err)
+}
+
+// room returns the room that a request names and may enter.
+func (h *Handler) room(r *http.Request, set *settings) (*engine.Room, *refusal) {
+	name := r.PathValue("room")
+	room, open := h.engine.Room(name)
+	switch {
+	case set.rooms != nil && !set.rooms(name), set.rooms == nil && !open:
+		return nil, unknownRoom
+	case !set.allows(r):
+		return nil, foreignOrigin
+	case !open:
+		return nil, starting
+	}
+	return room, nil
+}
+
+// admit counts a session in, until release.
+func (h *Handler) admit(key string, limits Limits) *refusal {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return stopping
+	case h.byAddress[key] >= limits.SessionsPerAddress:
+		return tooManyHere
+	case h.open >= limits.Sessions:
+		return tooManySessions
+	}
+	h.open++
+	h.byAddress[key]++
+	h.running.Add(1)
+	return nil
+}
+
+func (h *Handler) release(key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open--
+	if h.byAddress[key]--; h.byAddress[key] == 0 {
+		delete(h.byAddress, key)
+	}
+	h.running.Done()
+}
+
+// network is whom limits per address are about: an IPv4 address, or the 64
+// bits that an IPv6 customer is given at least.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, _ := ip.Prefix(64) // it has 128
+	return prefix.String()
+}
+
+// isHandshake tells whether the library would take a request for a handshake
+// (RFC 6455, section 4.2.1). Its own answers are no problem documents.
+func isHandshake(r *http.Request) bool {
+	keys := r.Header.Values("Sec-WebSocket-Key")
+	if len(keys) != 1 {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
+	return err == nil && len(key) == 16 &&
+		r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 &&
+		headerHas(r.Header, "Connection", "upgrade") &&
+		headerHas(r.Header, "Upgrade", "websocket") &&
+		r.Header.Get("Sec-WebSocket-Version") == "13"
+}
