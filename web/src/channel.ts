@@ -3,7 +3,13 @@ import { Emitter } from './emitter.ts'
 import { Failure } from './error.ts'
 
 /** What a channel needs of its room: to send one message. */
-export type Send = (channel: string, data: unknown, targets?: string | string[] | null, meta?: unknown, onProgress?: OnProgress) => Promise<void>
+export type Send = (
+  channel: string,
+  data: unknown,
+  targets?: string | string[] | null,
+  meta?: unknown,
+  onProgress?: OnProgress,
+) => Promise<void>
 
 /** A channel is a name, a way out, and listeners. */
 export class RoomChannel implements Channel {

@@ -45,7 +45,7 @@ export class Outbox {
    * behind it. A frame above `most` bytes would end the session, so it is refused here.
    */
   flush(write: (frame: Frame) => void, most: number): void {
-    for (let next; (next = this.entries[this.written])?.frame; ) {
+    for (let next; (next = this.entries[this.written])?.frame;) {
       if (next.size > most) {
         this.refuse(next.seq, new Failure('too_large', `send: ${next.size} bytes, the server takes at most ${most}`))
       } else {

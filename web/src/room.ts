@@ -223,7 +223,15 @@ export class JoinedRoom implements Room {
 
       const seq = ++this.lastSeq
       const encode = (data: Data) =>
-        this.codec.encode({ op: 'send', seq, channel, data, ...(to && { to }), ...(said !== undefined && { meta: said }), ...(onProgress && { progress: true }) })
+        this.codec.encode({
+          op: 'send',
+          seq,
+          channel,
+          data,
+          ...(to && { to }),
+          ...(said !== undefined && { meta: said }),
+          ...(onProgress && { progress: true }),
+        })
 
       if (data instanceof Blob) {
         const entry = { seq, size: data.size, resolve, reject }

@@ -19,7 +19,12 @@ const values = {
   'no bytes': new Uint8Array(0),
 }
 
-for (const [from, to] of [['msgpack', 'json'], ['json', 'msgpack'], ['json', 'json'], ['msgpack', 'msgpack']]) {
+for (const [from, to] of [
+  ['msgpack', 'json'],
+  ['json', 'msgpack'],
+  ['json', 'json'],
+  ['msgpack', 'msgpack'],
+]) {
   test(`values from ${from} to ${to}`, async (t) => {
     const { room: alice, join } = await setUp(t, { protocol: from })
     const bob = await join({ protocol: to })
@@ -135,7 +140,10 @@ test('progress of a send, for each recipient', async (t) => {
   const told = []
   await alice.channel('file').send(new Uint8Array(10), bob.id, { id: 7 }, (fraction, peerId, meta) => told.push([fraction, peerId, meta]))
   await until(() => told.length === 2)
-  assert.deepEqual(told, [[0.5, bob.id, { id: 7 }], [1, bob.id, { id: 7 }]])
+  assert.deepEqual(told, [
+    [0.5, bob.id, { id: 7 }],
+    [1, bob.id, { id: 7 }],
+  ])
 })
 
 test('progress of a message that arrives', async (t) => {

@@ -55,7 +55,10 @@ test('what was acknowledged is not sent again', async (t) => {
   await opened
   await room.channel('chat').send('new')
   const sends = server.sessions[0].received.filter(({ op }) => op === 'send')
-  assert.deepEqual(sends.map(({ data }) => data), ['new'])
+  assert.deepEqual(
+    sends.map(({ data }) => data),
+    ['new'],
+  )
 })
 
 test('the queue of unacknowledged sends is bounded', async (t) => {

@@ -121,7 +121,8 @@ export class TestServer {
         from.tell({ op: 'result', seq, peer: id, error: 'unknown_peer', message: `no peer ${id}` })
       } else {
         if (progress) for (const fraction of [0.5, 1]) from.tell({ op: 'progress', seq, peer: id, fraction })
-        if (peer instanceof Session) peer.tell({ op: 'message', seq: ++this.lastSeq, channel, from: from.id, data, ...(meta !== undefined && { meta }) })
+        if (peer instanceof Session)
+          peer.tell({ op: 'message', seq: ++this.lastSeq, channel, from: from.id, data, ...(meta !== undefined && { meta }) })
         else peer.onMessage({ channel, data, meta, from: from.id })
       }
     }
@@ -161,7 +162,16 @@ class Session {
     }
     this.greeted = true
     const peers = [...this.server.peers.values()].map(({ id, type }) => ({ peer: id, ...(type && { type }) }))
-    this.tell({ op: 'welcome', peer: this.id, identity: 'session', room: this.room, resumed: false, ack: 0, peers, limits: this.server.limits })
+    this.tell({
+      op: 'welcome',
+      peer: this.id,
+      identity: 'session',
+      room: this.room,
+      resumed: false,
+      ack: 0,
+      peers,
+      limits: this.server.limits,
+    })
     this.server.enter(this)
   }
 

@@ -12,7 +12,10 @@ export async function application(): Promise<void> {
   file.on('message', (data: Uint8Array, peerId, meta: { name: string }) => console.log(data.length, peerId, meta.name))
   file.on('progress', (fraction, peerId) => console.log(fraction.toFixed(2), peerId))
   await file.send(new Blob([]), ['a', 'b'], { name: 'a.bin' }, (fraction, peerId) => console.log(fraction, peerId))
-  await room.channel('chat').send('hi', 'a').catch((error: RoomError) => console.log(error.code))
+  await room
+    .channel('chat')
+    .send('hi', 'a')
+    .catch((error: RoomError) => console.log(error.code))
 
   // @ts-expect-error: there is no such event
   room.on('stream:add', () => {})

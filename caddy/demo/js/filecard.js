@@ -60,7 +60,9 @@ export class FileCard {
   /** Offers the file for download. Its type is left out, so that no browser opens it as a page of ours. */
   download(blob) {
     const href = this.link(blob.slice(0, blob.size, 'application/octet-stream'))
-    this.end.replaceChildren(el('a', { class: 'round', href, download: this.about.name, 'aria-label': `Save ${this.about.name}`, title: 'Save' }, icon('down')))
+    this.end.replaceChildren(
+      el('a', { class: 'round', href, download: this.about.name, 'aria-label': `Save ${this.about.name}`, title: 'Save' }, icon('down')),
+    )
   }
 
   link(blob) {

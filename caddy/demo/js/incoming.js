@@ -32,7 +32,7 @@ export class Incoming {
     for (const [name, card] of this.arriving) {
       if (!name.startsWith(`${person.id} `)) continue
       this.arriving.delete(name)
-      card.fail('interrupted: the sender left')
+      card.fail('interrupted')
     }
   }
 

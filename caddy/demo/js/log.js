@@ -37,7 +37,13 @@ export class Log {
       el('span', { class: 'byline-kind' }, kinds[kind].label),
       el('time', { datetime: new Date(now).toISOString() }, time(now)),
     )
-    const entry = el('li', { class: 'entry' }, avatar(person), byline, el('div', { class: 'said' }, body, el('p', { class: 'said-note', hidden: '' })))
+    const entry = el(
+      'li',
+      { class: 'entry' },
+      avatar(person),
+      byline,
+      el('div', { class: 'said' }, body, el('p', { class: 'said-note', hidden: '' })),
+    )
     entry.classList.toggle('same', same)
     entry.classList.toggle('mine', mine)
     if (onRemove) this.cleanups.set(entry, onRemove)
@@ -84,4 +90,5 @@ export function mark(entry, state, note = '') {
 export const bubble = (text) => el('div', { class: 'bubble' }, text)
 
 /** A message that is no chat message of ours, as it came. */
-export const rawBubble = (data) => el('div', { class: 'bubble raw' }, data instanceof Uint8Array ? `${data.length} bytes` : JSON.stringify(data).slice(0, 10_000))
+export const rawBubble = (data) =>
+  el('div', { class: 'bubble raw' }, data instanceof Uint8Array ? `${data.length} bytes` : JSON.stringify(data).slice(0, 10_000))

@@ -1,7 +1,39 @@
 // The name under which this tab talks. Each tab has one of its own.
 
-const first = ['Amber', 'Brisk', 'Calm', 'Clever', 'Gentle', 'Golden', 'Keen', 'Lucky', 'Merry', 'Nimble', 'Quiet', 'Silver', 'Sunny', 'Swift', 'Witty']
-const second = ['Badger', 'Crane', 'Dolphin', 'Falcon', 'Finch', 'Fox', 'Heron', 'Hare', 'Lynx', 'Marten', 'Otter', 'Owl', 'Raven', 'Seal', 'Wren']
+const first = [
+  'Amber',
+  'Brisk',
+  'Calm',
+  'Clever',
+  'Gentle',
+  'Golden',
+  'Keen',
+  'Lucky',
+  'Merry',
+  'Nimble',
+  'Quiet',
+  'Silver',
+  'Sunny',
+  'Swift',
+  'Witty',
+]
+const second = [
+  'Badger',
+  'Crane',
+  'Dolphin',
+  'Falcon',
+  'Finch',
+  'Fox',
+  'Heron',
+  'Hare',
+  'Lynx',
+  'Marten',
+  'Otter',
+  'Owl',
+  'Raven',
+  'Seal',
+  'Wren',
+]
 
 const any = (list) => list[Math.floor(Math.random() * list.length)]
 

@@ -34,9 +34,10 @@ export class Outgoing {
     try {
       await room.channel('file').send(file, null, meta, (fraction, peerId) => {
         delivery.reached(this.people.of(peerId), fraction)
-        if (delivery.over) this.underWay.delete(id)
+        this.settle()
       })
       delivery.accepted()
+      this.settle()
     } catch (error) {
       this.underWay.delete(id)
       card.fail(`not sent: ${error.message}`)
@@ -46,10 +47,17 @@ export class Outgoing {
   /** A recipient was not reached. */
   result({ channel, meta, peer, error }) {
     if (channel === 'file') this.underWay.get(meta?.id)?.missed(this.people.of(peer), reasons[error] ?? error)
+    this.settle()
   }
 
   peerLeft(person) {
-    for (const delivery of this.underWay.values()) delivery.missed(person, 'left')
+    for (const delivery of this.underWay.values()) delivery.left(person)
+    this.settle()
+  }
+
+  // Forgets what has ended everywhere.
+  settle() {
+    for (const [id, delivery] of this.underWay) if (delivery.over) this.underWay.delete(id)
   }
 }
 
@@ -77,6 +85,12 @@ class Delivery {
     this.show()
   }
 
+  /** What the server has not taken yet is sent again after a lost connection, to those who are there then. */
+  left(person) {
+    if (this.acknowledged) this.missed(person, 'left')
+    else this.recipients.delete(person.id)
+  }
+
   accepted() {
     this.acknowledged = true
     this.show()
@@ -93,7 +107,10 @@ class Delivery {
     const misses = all.length - reachable.length
     if (!this.over) {
       const average = reachable.length ? sum / reachable.length : undefined
-      this.card.progress(average ? `${percent(average)} of the way to ${plural(reachable.length, 'peer')}` : 'sending', average || undefined)
+      this.card.progress(
+        average ? `${percent(average)} of the way to ${plural(reachable.length, 'peer')}` : 'sending',
+        average || undefined,
+      )
     } else if (all.length === 0) {
       this.card.done('sent. Nobody else was here to take it.')
     } else if (misses) {
@@ -110,7 +127,13 @@ class Delivery {
     if (!this.list.isConnected) this.card.element.append(el('details', {}, el('summary', {}, 'Each recipient'), this.list))
     this.list.replaceChildren(
       ...all.map(({ person, fraction, missed }) =>
-        el('li', {}, el('span', {}, nameOf(person)), el('progress', { max: '1', value: fraction, 'aria-label': nameOf(person) }), el('span', {}, missed ?? percent(fraction))),
+        el(
+          'li',
+          {},
+          el('span', {}, nameOf(person)),
+          el('progress', { max: '1', value: fraction, 'aria-label': nameOf(person) }),
+          el('span', {}, missed ?? percent(fraction)),
+        ),
       ),
     )
   }

@@ -64,7 +64,12 @@ export function nameOf({ kind, name, id }) {
 /** A round picture: initials in a colour of the peer's own with the sign of its kind, or that sign alone. */
 export function avatar({ kind, id, name }) {
   const named = name !== '' && kind !== 'superpeer'
-  const circle = el('span', { class: `avatar kind-${kind}`, 'aria-hidden': 'true' }, named ? initials(name) : icon(kind), named ? el('span', { class: 'avatar-kind' }, icon(kind)) : undefined)
+  const circle = el(
+    'span',
+    { class: `avatar kind-${kind}`, 'aria-hidden': 'true' },
+    named ? initials(name) : icon(kind),
+    named ? el('span', { class: 'avatar-kind' }, icon(kind)) : undefined,
+  )
   circle.classList.toggle('named', named)
   circle.style.setProperty('--hue', hue(id))
   return circle

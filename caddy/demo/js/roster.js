@@ -22,7 +22,11 @@ function row(person, ping) {
       el('p', { class: 'person-name' }, kind === 'self' ? `${person.name} (you)` : nameOf(person)),
       el('p', { class: 'person-kind' }, el('b', {}, kinds[kind].label), ` · ${kinds[kind].means}`),
     ),
-    el('span', { class: 'person-ping', title: ping === undefined ? '' : 'round trip' }, ping === undefined ? el('span', { class: 'mono' }, shortId(id)) : `${Math.max(1, Math.round(ping))} ms`),
+    el(
+      'span',
+      { class: 'person-ping', title: ping === undefined ? '' : 'round trip' },
+      ping === undefined ? el('span', { class: 'mono' }, shortId(id)) : `${Math.max(1, Math.round(ping))} ms`,
+    ),
   )
 }
 
@@ -31,7 +35,14 @@ export function startPings(room, people, pings, show) {
   const measure = async () => {
     const ids = [...people.present.keys()]
     if (!document.hidden && ids.length <= 12) {
-      await Promise.all(ids.map((id) => room.ping(id).then((ms) => pings.set(id, ms), () => pings.delete(id))))
+      await Promise.all(
+        ids.map((id) =>
+          room.ping(id).then(
+            (ms) => pings.set(id, ms),
+            () => pings.delete(id),
+          ),
+        ),
+      )
       for (const id of pings.keys()) if (!people.present.has(id)) pings.delete(id)
       show()
     }
