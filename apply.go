@@ -1,0 +1,130 @@
+package genosrtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// ErrClosed is what a closed server says.
+var ErrClosed = errors.New("the server is closed")
+
+// Check tells whether Apply would take the configuration: whether it is valid
+// and changes nothing that cannot change while the server runs, which are UDP,
+// PublicIPs, STUN and RelayOpen.
+func (s *Server) Check(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	return s.config.checkFixed(cfg.withDefaults())
+}
+
+// Apply changes a running server. Rooms that are no longer named are closed and
+// their sessions end with 1001; a room whose password changes is closed and
+// opened anew; everything else goes on undisturbed. An error means that nothing
+// was changed. The Logger stays.
+func (s *Server) Apply(cfg Config) error {
+	if err := s.Check(cfg); err != nil {
+		return err
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return s.apply(cfg.withDefaults())
+}
+
+// apply needs changing, and a configuration that was checked.
+func (s *Server) apply(cfg Config) error {
+	var fresh, anew, stay []Room
+	var gone []string
+	for _, room := range cfg.Rooms {
+		old, ok := find(s.config.Rooms, room.Name)
+		switch {
+		case !ok:
+			fresh = append(fresh, room)
+		case old.Password != room.Password:
+			anew = append(anew, room)
+			gone = append(gone, room.Name)
+		default:
+			stay = append(stay, room)
+		}
+	}
+	for _, room := range s.config.Rooms {
+		if _, ok := find(cfg.Rooms, room.Name); !ok {
+			gone = append(gone, room.Name)
+		}
+	}
+
+	// What can fail comes first, and only adds.
+	if err := s.open(fresh); err != nil {
+		return err
+	}
+	if err := s.pool.SetRelays(cfg.Relays); err != nil {
+		s.close(names(fresh))
+		return fmt.Errorf("set the relays: %w", err)
+	}
+	s.relay.SetRooms(names(cfg.Rooms))
+	s.node.SetLimits(cfg.Limits)
+	for _, room := range stay {
+		if r, ok := s.node.Room(room.Name); ok {
+			r.SetIdentity(room.Identity)
+		}
+	}
+	s.close(gone)
+	cfg.Logger = s.log
+	s.config = cfg
+	return s.open(anew)
+}
+
+// open opens rooms, all or none.
+func (s *Server) open(rooms []Room) error {
+	for i, room := range rooms {
+		if _, err := s.node.Open(room); err != nil {
+			s.close(names(rooms[:i]))
+			return err
+		}
+	}
+	return nil
+}
+
+// close closes rooms, all at once. One that does not end in time is left to
+// end by itself.
+func (s *Server) close(rooms []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, name := range rooms {
+		r, ok := s.node.Room(name)
+		if !ok {
+			continue
+		}
+		wg.Go(func() {
+			if err := r.Close(ctx); err != nil {
+				s.log.Warn("room took too long to close", "room", name, "error", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func find(rooms []Room, name string) (Room, bool) {
+	i := slices.IndexFunc(rooms, func(r Room) bool { return r.Name == name })
+	if i < 0 {
+		return Room{}, false
+	}
+	return rooms[i], true
+}
+
+func names(rooms []Room) []string {
+	var all []string
+	for _, r := range rooms {
+		all = append(all, r.Name)
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package genosrtc
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/pion/stun/v4"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/signaling"
+)
+
+// Config is what a Server is made of. The zero Config is valid: a relay that
+// carries nothing, since it has no rooms.
+type Config struct {
+	// Rooms are those that the server takes part in, as a peer. The relay
+	// carries the signaling of both GenosRTC rooms of each: the one of its
+	// channels, and the one in which browsers exchange their graph data.
+	Rooms []Room
+	// Relays are the URLs (ws, wss) of Nostr relays to use beside the embedded
+	// one. Default none.
+	Relays []string
+	// RelayOpen lets the embedded relay carry everybody's topics. By default
+	// it carries those of Rooms, and of the peers announced in them.
+	RelayOpen bool
+	// UDP is the address for WebRTC: a port, on all addresses of the machine
+	// or on the one given before the colon. Default ":3478".
+	UDP string
+	// PublicIPs are addresses at which peers reach the UDP port beside the
+	// machine's own, as behind a 1:1 NAT. Default none.
+	PublicIPs []string
+	// STUN are URLs of STUN servers (RFC 7064), which tell the machine's
+	// public address where PublicIPs does not. One that cannot be reached
+	// delays every link. Default none.
+	STUN []string
+	// Limits bound what others can make the server hold.
+	Limits Limits
+	// Logger takes what an operator would act on. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// Room is a room that the server takes part in: the database name that an app
+// passes to gdb(name), the room's password, and the identity of its sessions.
+type Room = engine.RoomConfig
+
+// Limits bound what others can make the server hold. A zero field means its
+// default.
+type Limits = engine.Limits
+
+// Identity says how browsers see a session.
+type Identity = engine.Identity
+
+// A session is a peer of its own, as far as Limits allow, or speaks through
+// the server's one peer.
+const (
+	IdentitySession = engine.IdentitySession
+	IdentityServer  = engine.IdentityServer
+)
+
+const defaultUDP = ":3478"
+
+// Validate tells what is wrong with the configuration, as far as that can be
+// known without trying it.
+func (c Config) Validate() error {
+	var errs []error
+	for i, room := range c.Rooms {
+		if room.Name == "" {
+			errs = append(errs, errors.New("a room needs a name"))
+		}
+		if slices.ContainsFunc(c.Rooms[:i], func(r Room) bool { return r.Name == room.Name }) {
+			errs = append(errs, fmt.Errorf("room %q is configured twice", room.Name))
+		}
+	}
+	for _, relay := range c.Relays {
+		if _, err := signaling.ParseRelayURL(relay); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, validateUDP(c.UDP))
+	for _, ip := range c.PublicIPs {
+		if addr, err := netip.ParseAddr(ip); err != nil || addr.Zone() != "" || addr.IsUnspecified() {
+			errs = append(errs, fmt.Errorf("public IP %q is not an IP address", ip))
+		}
+	}
+	for _, s := range c.STUN {
+		if uri, err := stun.ParseURI(s); err != nil || uri.Scheme != stun.SchemeTypeSTUN {
+			errs = append(errs, fmt.Errorf("STUN URL %q is not of the form stun:host or stun:host:port", s))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validateUDP(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("UDP address %q is not of the form :port or ip:port", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("UDP address %q: %q is not a port", address, port)
+	}
+	if host == "" {
+		return nil
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return fmt.Errorf("UDP address %q: %q is not an IP address", address, host)
+	case ip.IsUnspecified():
+		return fmt.Errorf("UDP address %q: for all addresses write :%s", address, port)
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.UDP == "" {
+		c.UDP = defaultUDP
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// checkFixed refuses what a running server cannot change.
+func (c Config) checkFixed(next Config) error {
+	fixed := func(what string, old, new any) error {
+		return fmt.Errorf("%s cannot change from %v to %v while the server runs: stop it and start it again", what, old, new)
+	}
+	switch {
+	case next.UDP != c.UDP:
+		return fixed("the UDP address", c.UDP, next.UDP)
+	case !slices.Equal(next.PublicIPs, c.PublicIPs):
+		return fixed("the list of public IPs", c.PublicIPs, next.PublicIPs)
+	case !slices.Equal(next.STUN, c.STUN):
+		return fixed("the list of STUN URLs", c.STUN, next.STUN)
+	case next.RelayOpen != c.RelayOpen:
+		return fixed("whether the relay is open", c.RelayOpen, next.RelayOpen)
+	}
+	return nil
+}
