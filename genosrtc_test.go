@@ -6,15 +6,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/internal/testclient"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 )
 
@@ -39,6 +40,18 @@ func start(t *testing.T, cfg Config) *Server {
 	return s
 }
 
+// serve serves a site of the server and returns the URL of its path.
+func serve(t *testing.T, s *Server, site Site) string {
+	t.Helper()
+	h, err := s.Handler(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(h)
+	t.Cleanup(web.Close)
+	return web.URL + "/genosrtc"
+}
+
 func rooms(names ...string) (rooms []Room) {
 	for _, name := range names {
 		rooms = append(rooms, Room{Name: name})
@@ -57,63 +70,63 @@ func apply(t *testing.T, s *Server, cfg Config) {
 func TestApplyOpensAndClosesRooms(t *testing.T) {
 	s := start(t, Config{Rooms: rooms("stays", "goes")})
 	url := serve(t, s, Site{})
-	alice, bob := join(t, url, "stays", ""), join(t, url, "stays", "")
-	carol := join(t, url, "goes", "")
-	if _, status := dial(t, url, "comes"); status != http.StatusNotFound {
+	alice, bob := testclient.Join(t, url, "stays", ""), testclient.Join(t, url, "stays", "")
+	carol := testclient.Join(t, url, "goes", "")
+	if _, status := testclient.Dial(t, url, "comes", nil); status != http.StatusNotFound {
 		t.Errorf("a room that is not configured: status %d", status)
 	}
 
 	apply(t, s, Config{Rooms: rooms("comes", "stays")})
-	if code, reason := carol.ended(); code != 1001 || reason != "room closed" {
+	if code, reason := carol.Ended(); code != 1001 || reason != "room closed" {
 		t.Errorf("the session of the removed room ended with %d %q", code, reason)
 	}
-	if _, status := dial(t, url, "goes"); status != http.StatusNotFound {
+	if _, status := testclient.Dial(t, url, "goes", nil); status != http.StatusNotFound {
 		t.Errorf("the removed room: status %d", status)
 	}
-	join(t, url, "comes", "")
-	alice.say("still here", bob)
+	testclient.Join(t, url, "comes", "")
+	alice.Say("still here", bob)
 }
 
 func TestApplyChangesPassword(t *testing.T) {
 	s := start(t, Config{Rooms: []Room{{Name: "demo", Password: "old"}, {Name: "other"}}})
 	url := serve(t, s, Site{})
-	member := join(t, url, "demo", "old")
-	alice, bob := join(t, url, "other", ""), join(t, url, "other", "")
+	member := testclient.Join(t, url, "demo", "old")
+	alice, bob := testclient.Join(t, url, "other", ""), testclient.Join(t, url, "other", "")
 
 	apply(t, s, Config{Rooms: []Room{{Name: "demo", Password: "new"}, {Name: "other"}}})
-	if code, _ := member.ended(); code != 1001 {
+	if code, _ := member.Ended(); code != 1001 {
 		t.Errorf("the session of the old password ended with %d", code)
 	}
-	if _, m := hello(t, url, "demo", "old"); m.Code != "password" {
+	if _, m := testclient.Hello(t, url, "demo", "old"); m.Code != "password" {
 		t.Errorf("the old password is answered with %+v", m)
 	}
-	join(t, url, "demo", "new")
-	alice.say("undisturbed", bob)
+	testclient.Join(t, url, "demo", "new")
+	alice.Say("undisturbed", bob)
 }
 
 func TestApplyChangesIdentityAndLimits(t *testing.T) {
 	s := start(t, Config{Rooms: rooms("demo")})
 	url := serve(t, s, Site{})
-	first, m := hello(t, url, "demo", "")
+	first, m := testclient.Hello(t, url, "demo", "")
 	if m.Identity != "session" {
 		t.Errorf("identity %q", m.Identity)
 	}
 	apply(t, s, Config{Rooms: []Room{{Name: "demo", Identity: IdentityServer}}, Limits: Limits{SeatsPerRoom: 2}})
-	second, m := hello(t, url, "demo", "")
+	second, m := testclient.Hello(t, url, "demo", "")
 	if m.Identity != "server" {
 		t.Errorf("identity %q after the change", m.Identity)
 	}
-	if _, m := hello(t, url, "demo", ""); m.Code != "room_full" {
+	if _, m := testclient.Hello(t, url, "demo", ""); m.Code != "room_full" {
 		t.Errorf("the third session of two is answered with %+v", m)
 	}
-	first.say("we were here before", second)
+	first.Say("we were here before", second)
 }
 
 // What is refused is refused before anything is changed.
 func TestApplyRefuses(t *testing.T) {
 	s := start(t, Config{Rooms: rooms("demo")})
 	url := serve(t, s, Site{})
-	alice, bob := join(t, url, "demo", ""), join(t, url, "demo", "")
+	alice, bob := testclient.Join(t, url, "demo", ""), testclient.Join(t, url, "demo", "")
 	for want, cfg := range map[string]Config{
 		"the UDP address cannot change from 127.0.0.1:0 to 127.0.0.1:1": {UDP: "127.0.0.1:1"},
 		"the UDP address cannot change from 127.0.0.1:0 to :3478":       {},
@@ -128,10 +141,10 @@ func TestApplyRefuses(t *testing.T) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
 	}
-	if _, status := dial(t, url, "more"); status != http.StatusNotFound {
+	if _, status := testclient.Dial(t, url, "more", nil); status != http.StatusNotFound {
 		t.Errorf("a room of a refused configuration: status %d", status)
 	}
-	alice.say("nothing has changed", bob)
+	alice.Say("nothing has changed", bob)
 }
 
 func TestValidate(t *testing.T) {
@@ -191,17 +204,17 @@ func TestClose(t *testing.T) {
 	for range 2 {
 		s := start(t, Config{UDP: udp, Rooms: rooms("demo")})
 		url := serve(t, s, Site{})
-		session := join(t, url, "demo", "")
+		session := testclient.Join(t, url, "demo", "")
 		closed := make(chan error, 1)
-		go func() { closed <- s.Close(within(t)) }()
-		code, reason := session.ended()
-		if err := errors.Join(<-closed, s.Close(within(t))); err != nil {
+		go func() { closed <- s.Close(testclient.Within(t)) }()
+		code, reason := session.Ended()
+		if err := errors.Join(<-closed, s.Close(testclient.Within(t))); err != nil {
 			t.Fatal(err)
 		}
 		if code != 1001 || reason != "server stopping" {
 			t.Errorf("the session ended with %d %q", code, reason)
 		}
-		if _, status := dial(t, url, "demo"); status < 400 {
+		if _, status := testclient.Dial(t, url, "demo", nil); status < 400 {
 			t.Errorf("a closed server: status %d", status)
 		}
 		if _, err := s.Handler(Site{}); !errors.Is(err, ErrClosed) {
@@ -219,7 +232,7 @@ func TestCloseOfOneHandler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := closing.Close(within(t)); err != nil {
+	if err := closing.Close(testclient.Within(t)); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(s.handlers.open); n != 0 {
@@ -234,42 +247,33 @@ func TestCloseOfOneHandler(t *testing.T) {
 func TestCloseSaysGoodbyeToRelays(t *testing.T) {
 	other := serve(t, start(t, Config{Rooms: rooms("demo")}), Site{})
 	topic := signaling.RootTopic(engine.AppRoom("demo"))
-	listener, _, err := websocket.Dial(within(t), wsURL(other)+"/relay", nil)
+	listener, _, err := websocket.Dial(testclient.Within(t), testclient.WebSocketURL(other)+"/relay", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.CloseNow()
 	filter := map[string]any{"kinds": []int{signaling.Kind(topic)}, "#x": []string{topic}}
-	if err := wsjson.Write(within(t), listener, []any{"REQ", "all", filter}); err != nil {
+	if err := wsjson.Write(testclient.Within(t), listener, []any{"REQ", "all", filter}); err != nil {
 		t.Fatal(err)
 	}
 
-	s := start(t, Config{Rooms: rooms("demo"), Relays: []string{wsURL(other) + "/relay"}})
-	eventually(t, "the relay is connected", func() bool {
+	s := start(t, Config{Rooms: rooms("demo"), Relays: []string{testclient.WebSocketURL(other) + "/relay"}})
+	testclient.Eventually(t, "the relay is connected", func() bool {
 		return slices.ContainsFunc(s.pool.Status(), func(r signaling.RelayStatus) bool {
-			return r.State == signaling.Connected && r.URL == wsURL(other)+"/relay"
+			return r.State == signaling.Connected && r.URL == testclient.WebSocketURL(other)+"/relay"
 		})
 	})
-	join(t, serve(t, s, Site{}), "demo", "") // and reads nothing more
-	if err := s.Close(within(t)); err != nil {
+	testclient.Join(t, serve(t, s, Site{}), "demo", "") // and reads nothing more
+	if err := s.Close(testclient.Within(t)); err != nil {
 		t.Fatal(err)
 	}
 	for {
-		_, m, err := listener.Read(within(t))
+		_, m, err := listener.Read(testclient.Within(t))
 		if err != nil {
 			t.Fatalf("no goodbye: %v", err)
 		}
 		if strings.HasPrefix(string(m), `["EVENT"`) && strings.Contains(string(m), `\"bye\":1`) {
 			return
-		}
-	}
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
 		}
 	}
 }

@@ -1,0 +1,140 @@
+// Package testclient is a WebSocket client of the session protocol
+// (docs/gateway.md) for tests. What goes wrong fails the test.
+package testclient
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+)
+
+// Client is one session. It is for one goroutine.
+type Client struct {
+	Welcome Message
+
+	t    testing.TB
+	conn *websocket.Conn
+	seq  int
+}
+
+// Message is a message in JSON, with the fields that tests look at.
+type Message struct {
+	Op       string `json:"op"`
+	Peer     string `json:"peer,omitempty"`
+	From     string `json:"from,omitempty"`
+	Identity string `json:"identity,omitempty"`
+	Password string `json:"password,omitempty"`
+	Code     string `json:"code,omitempty"`
+	Seq      int    `json:"seq,omitempty"`
+	Channel  string `json:"channel,omitempty"`
+	Data     string `json:"data,omitempty"`
+}
+
+// WebSocketURL is an http URL as that of a WebSocket.
+func WebSocketURL(url string) string { return "ws" + strings.TrimPrefix(url, "http") }
+
+// Dial tries to open the WebSocket of a room; url is that of the site's path,
+// header the request's. The status is 101 if it succeeded.
+func Dial(t testing.TB, url, room string, header http.Header) (*websocket.Conn, int) {
+	t.Helper()
+	conn, response, err := websocket.Dial(Within(t), WebSocketURL(url)+"/rooms/"+room+"/ws",
+		&websocket.DialOptions{HTTPHeader: header})
+	if response == nil {
+		t.Fatalf("dial %s: %v", url, err)
+	}
+	if err == nil {
+		t.Cleanup(func() { conn.CloseNow() })
+	}
+	return conn, response.StatusCode
+}
+
+// Hello opens a WebSocket, says hello, and returns the first answer.
+func Hello(t testing.TB, url, room, password string) (*Client, Message) {
+	t.Helper()
+	conn, status := Dial(t, url, room, nil)
+	if status != http.StatusSwitchingProtocols {
+		t.Fatalf("room %s: status %d", room, status)
+	}
+	c := &Client{t: t, conn: conn}
+	c.write(Message{Op: "hello", Password: password})
+	c.Welcome = c.read()
+	return c, c.Welcome
+}
+
+// Join opens a session.
+func Join(t testing.TB, url, room, password string) *Client {
+	t.Helper()
+	c, m := Hello(t, url, room, password)
+	if m.Op != "welcome" {
+		t.Fatalf("room %s: answered with %+v", room, m)
+	}
+	return c
+}
+
+// Say sends a text, which the other session then hears.
+func (c *Client) Say(text string, other *Client) {
+	c.t.Helper()
+	c.seq++
+	c.write(Message{Op: "send", Seq: c.seq, Channel: "chat", Data: text})
+	for {
+		if m := other.read(); m.Op == "message" {
+			if m.Data != text || m.From != c.Welcome.Peer {
+				c.t.Fatalf("heard %+v, not %q of %s", m, text, c.Welcome.Peer)
+			}
+			return
+		}
+	}
+}
+
+// Ended waits for the server to close the session.
+func (c *Client) Ended() (code websocket.StatusCode, reason string) {
+	c.t.Helper()
+	for {
+		var m Message
+		err := wsjson.Read(Within(c.t), c.conn, &m)
+		if end, ok := errors.AsType[websocket.CloseError](err); ok {
+			return end.Code, end.Reason
+		}
+		if err != nil {
+			c.t.Fatalf("the session was not closed by the server: %v", err)
+		}
+	}
+}
+
+func (c *Client) write(m Message) {
+	c.t.Helper()
+	if err := wsjson.Write(Within(c.t), c.conn, m); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *Client) read() (m Message) {
+	c.t.Helper()
+	if err := wsjson.Read(Within(c.t), c.conn, &m); err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// Within is a context for what takes no time where nothing is wrong.
+func Within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Eventually waits for a condition.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
