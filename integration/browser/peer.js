@@ -18,6 +18,6 @@ export async function gdb(name, { rtc: { relayUrls, sync = true }, password = ''
   const join = room => new Room({ id, name: room, password, relays })
   const room = join(`app-sync-${name}`)
   const rooms = sync ? [join(`graph-sync-room-${name}`), room] : [room]
-  window.addEventListener('pagehide', () => rooms.forEach(room => room.leave()))
+  window.addEventListener('beforeunload', () => rooms.forEach(room => room.leave()))
   return { selfId: id, room }
 }

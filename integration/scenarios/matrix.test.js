@@ -25,7 +25,10 @@ for (const [room, password_] of [['demo', undefined], ['locked', password]]) {
       await here.client(room, 'msgpack', { label: 'msgpack client', ...options }),
     ]
     const all = [...pages, ...clients]
-    await check(t, 'all are connected with all', () => meet(all))
+    await check(t, 'all are connected with all', async () => {
+      await meet(all)
+      for (const one of all) await until(`${one.label} has the server`, async () => (await servers(one)).length)
+    })
     await check(t, 'as separate peers, clients of type session, the server as superpeer', async () => {
       assert.equal(new Set(all.map(one => one.id)).size, all.length)
       for (const one of all) await sees(one, others(all, one), clients)
