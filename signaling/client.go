@@ -87,42 +87,47 @@ func (c *client) run() {
 	defer close(c.done)
 	defer c.kill()
 	delays := newBackoff()
-	warned := false
+	// What was logged since the last steady socket: an outage is told once, and
+	// so is its end, however often we try.
+	var up, down bool
 	for {
 		c.enter(Connecting)
-		opened := time.Now()
 		conn, err := c.dial()
 		if err == nil {
-			opened = time.Now()
-			c.log.Info("connected to relay")
+			opened := time.Now()
+			c.logOnce(&up, slog.LevelInfo, "connected to relay")
 			err = c.serve(conn)
-			warned = false
 			if time.Since(opened) >= steadyAfter {
 				delays.Reset()
+				up, down = false, false
 			}
 		}
 		if c.soft.Err() != nil {
 			c.enter(Closed)
 			return
 		}
-		c.complain(err.Error())
 		if d, ok := errors.AsType[demand](err); ok {
 			c.pool.leave(c, d)
 			return
 		}
 		delay := delays.NextBackOff()
-		// An outage is told once, not at every attempt.
-		level := slog.LevelDebug
-		if !warned {
-			level, warned = slog.LevelWarn, true
-		}
-		c.log.Log(c.soft, level, "no connection to relay", "error", err, "retry_in", delay)
+		c.complain(err.Error())
 		c.enter(Waiting)
+		c.logOnce(&down, slog.LevelWarn, "no connection to relay", "error", err, "retry_in", delay)
 		select {
 		case <-time.After(delay):
 		case <-c.soft.Done():
 		}
 	}
+}
+
+// logOnce logs repetitions for debugging only.
+func (c *client) logOnce(done *bool, level slog.Level, message string, args ...any) {
+	if *done {
+		level = slog.LevelDebug
+	}
+	*done = true
+	c.log.Log(c.soft, level, message, args...)
 }
 
 func (c *client) dial() (*websocket.Conn, error) {

@@ -122,11 +122,10 @@ func (c *client) duties() (least engine.SignalKind, due time.Time) {
 // (NIP-01), or its CLOSE once the room is closed.
 func (c *client) subscribe(ctx context.Context, conn *websocket.Conn, r *room) error {
 	now := time.Now()
-	since := nostr.Timestamp(now.Add(-sinceSlack).Unix())
-	filters := r.filters(&since)
+	topics := r.wanted()
 	c.mu.Lock()
 	_, known := c.subs[r.sub]
-	if filters == nil {
+	if topics == nil {
 		delete(c.subs, r.sub)
 	} else {
 		c.subs[r.sub] = &subscription{room: r, asked: now}
@@ -135,8 +134,9 @@ func (c *client) subscribe(ctx context.Context, conn *websocket.Conn, r *room) e
 
 	var envelope json.Marshaler
 	switch {
-	case filters != nil:
-		envelope = nostr.ReqEnvelope{SubscriptionID: r.sub, Filters: filters}
+	case topics != nil:
+		since := nostr.Timestamp(now.Add(-sinceSlack).Unix())
+		envelope = nostr.ReqEnvelope{SubscriptionID: r.sub, Filters: filtersFor(topics, &since)}
 	case known:
 		envelope = nostr.CloseEnvelope(r.sub)
 	default:

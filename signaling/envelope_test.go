@@ -144,8 +144,6 @@ func FuzzEnvelope(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
-	f.Add("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16$AAAAAAAAAAAAAAAAAAAAAAAA")
-	f.Add("1,2$")
 	f.Fuzz(func(t *testing.T, envelope string) {
 		text, err := k.open(envelope)
 		if err == nil && (text == "" || len(text) > maxDescription) {

@@ -13,8 +13,9 @@ type Local interface {
 	// are verified already, and belong to everybody: deliver does not change
 	// them. deliver is called from a goroutine of the relay, one call at a time
 	// for a subscription, fed by a bounded queue there. cancel ends the
-	// subscription and waits until deliver will not be called again, so it must
-	// not be called from within deliver; it may be called more than once.
+	// subscription, drops what is queued for it, and waits until deliver will
+	// not be called again, so it must not be called from within deliver; it may
+	// be called more than once.
 	Subscribe(filters nostr.Filters, deliver func(*nostr.Event)) (cancel func())
 	// Publish fans an event out to all subscriptions that match it. The event
 	// is signed by us, so the relay need not verify it, and neither side

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"slices"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/nbd-wtf/go-nostr"
@@ -15,7 +16,7 @@ type localClient struct {
 	soft  context.Context
 	stop  context.CancelFunc
 	done  chan struct{}
-	subs  map[*room]func() // cancels; run's own
+	subs  map[*room]map[string]func() // cancels by topic; run's own
 }
 
 func newLocalClient(p *Pool, relay Local, name string) *localClient {
@@ -23,7 +24,7 @@ func newLocalClient(p *Pool, relay Local, name string) *localClient {
 		relay: relay,
 		out:   newOutbox(),
 		done:  make(chan struct{}),
-		subs:  make(map[*room]func()),
+		subs:  make(map[*room]map[string]func()),
 	}
 	l.status.URL = name
 	l.soft, l.stop = context.WithCancel(p.ctx)
@@ -47,8 +48,10 @@ func (l *localClient) run() {
 			l.count(func(n *Counters) { n.Sent++ })
 		case finishing:
 			l.out.disconnect()
-			for _, cancel := range l.subs {
-				cancel()
+			for _, subs := range l.subs {
+				for _, cancel := range subs {
+					cancel()
+				}
 			}
 			l.enter(Closed)
 			return
@@ -58,18 +61,31 @@ func (l *localClient) run() {
 	}
 }
 
-// subscribe replaces a room's subscription. The new one begins before the old
-// one ends; what both bring is known by its id the second time.
+// subscribe brings a room's subscriptions up to date. There is one for each
+// topic, so that a peer that comes or goes does not touch those of the others,
+// where an offer may be waiting.
 func (l *localClient) subscribe(r *room) {
-	old := l.subs[r]
-	delete(l.subs, r)
-	if filters := r.filters(nil); filters != nil {
-		l.subs[r] = l.relay.Subscribe(filters, func(ev *nostr.Event) {
-			r.receive(&l.record, l.status.URL, ev, true, false)
-		})
+	wanted := r.wanted()
+	subs := l.subs[r]
+	if subs == nil {
+		subs = make(map[string]func())
+		l.subs[r] = subs
 	}
-	if old != nil {
-		old()
+	for _, topic := range wanted {
+		if subs[topic] == nil {
+			subs[topic] = l.relay.Subscribe(filtersFor([]string{topic}, nil), func(ev *nostr.Event) {
+				r.receive(&l.record, l.status.URL, ev, true, false)
+			})
+		}
+	}
+	for topic, cancel := range subs {
+		if !slices.Contains(wanted, topic) {
+			cancel()
+			delete(subs, topic)
+		}
+	}
+	if len(subs) == 0 {
+		delete(l.subs, r)
 	}
 }
 

@@ -21,17 +21,23 @@ type memoryRelay struct {
 }
 
 type memorySub struct {
-	filters nostr.Filters
-	events  chan *nostr.Event
+	filters   nostr.Filters
+	events    chan *nostr.Event
+	cancelled chan struct{}
 }
 
 func (m *memoryRelay) Subscribe(filters nostr.Filters, deliver func(*nostr.Event)) func() {
-	s := &memorySub{filters, make(chan *nostr.Event, 100)}
+	s := &memorySub{filters, make(chan *nostr.Event, 100), make(chan struct{})}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for ev := range s.events {
-			deliver(ev)
+		for {
+			select {
+			case ev := <-s.events:
+				deliver(ev)
+			case <-s.cancelled:
+				return
+			}
 		}
 	}()
 	m.mu.Lock()
@@ -43,8 +49,8 @@ func (m *memoryRelay) Subscribe(filters nostr.Filters, deliver func(*nostr.Event
 	return sync.OnceFunc(func() {
 		m.mu.Lock()
 		delete(m.subs, s)
-		close(s.events)
 		m.mu.Unlock()
+		close(s.cancelled)
 		<-done
 	})
 }
@@ -116,6 +122,7 @@ func TestRelayInThisProcess(t *testing.T) {
 		local.mu.Unlock()
 		b := newBrowser(t, "room", "them")
 		local.Publish(b.announce())
+		settle()
 		local.Publish(b.offer("0us", "secret", "v=0"))
 		settle()
 		signals := []engine.Signal{
@@ -179,7 +186,7 @@ func TestLocalAndRemoteRelay(t *testing.T) {
 	})
 }
 
-// Changing the subscription loses nothing that comes meanwhile.
+// A peer that comes or goes loses nothing of the others.
 func TestLocalSubscriptionHasNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		local := &memoryRelay{}

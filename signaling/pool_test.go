@@ -390,6 +390,7 @@ func TestCloseSendsTheByes(t *testing.T) {
 		if time.Since(start) > time.Second {
 			t.Errorf("took %v", time.Since(start))
 		}
+		settle() // for what the relay has received
 		byes := slices.DeleteFunc(relay.events(), func(s string) bool { return !strings.Contains(s, `"bye":1`) })
 		if len(byes) != 100 {
 			t.Errorf("%d of 100 byes were sent", len(byes))

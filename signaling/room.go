@@ -3,19 +3,15 @@ package signaling
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
-	"github.com/nbd-wtf/go-nostr"
 )
 
-const (
-	// inboxLimit bounds the signals that wait for a room, over all relays.
-	inboxLimit = 512
-	// filterTopics bounds one filter: public relays refuse long ones.
-	filterTopics = 20
-)
+// inboxLimit bounds the signals that wait for a room, over all relays.
+const inboxLimit = 512
 
 // room is one room's signaling on all relays.
 type room struct {
@@ -131,35 +127,15 @@ func (r *room) Close() {
 	<-r.stopped
 }
 
-// filters says what the room wants to hear: announces, and what is meant for
-// its hosted peers. It is nil once the room is closed.
-func (r *room) filters(since *nostr.Timestamp) nostr.Filters {
+// wanted returns the topics that the room wants to hear: that of the announces
+// first, and those of its hosted peers. It is nil once the room is closed.
+func (r *room) wanted() []string {
 	r.mu.Lock()
-	closed := r.closed
-	topics := make([]string, 0, len(r.topics)+1)
-	for topic := range r.topics {
-		topics = append(topics, topic)
-	}
-	r.mu.Unlock()
-	if closed {
+	defer r.mu.Unlock()
+	if r.closed {
 		return nil
 	}
-	slices.Sort(topics)
-	topics = slices.Insert(topics, 0, r.root)
-	var filters nostr.Filters
-	for some := range slices.Chunk(topics, filterTopics) {
-		kinds := make([]int, len(some))
-		for i, topic := range some {
-			kinds[i] = Kind(topic)
-		}
-		slices.Sort(kinds)
-		filters = append(filters, nostr.Filter{
-			Kinds: slices.Compact(kinds),
-			Tags:  nostr.TagMap{"x": some},
-			Since: since,
-		})
-	}
-	return filters
+	return append([]string{r.root}, slices.Sorted(maps.Keys(r.topics))...)
 }
 
 // addressee finds whom a topic means: a hosted peer, or for the root topic all,
