@@ -226,6 +226,7 @@ func TestRelaysThatAreLeft(t *testing.T) {
 		"rate limit":        {say(`["OK","x",false,"rate-limited: slow down"]`), ""},
 		"other error":       {say(`["CLOSED","x","error: database is down"]`), ""},
 		"status 401":        {status(http.StatusUnauthorized), "authentication"},
+		"status 403":        {status(http.StatusForbidden), ""},
 		"status 402":        {status(http.StatusPaymentRequired), "payment"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -452,6 +452,21 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+func TestDraftsAreBounded(t *testing.T) {
+	p := newPool(t, Config{})
+	room, _ := open(t, p, "room", "")
+	p.kill() // the signer takes no more
+	<-p.signed
+	for i := range draftLimit + 5 {
+		room.Bye(fmt.Sprint("0peer", i))
+	}
+	room.Answer("", "0us", "them", "", "v=0")
+	room.Bye("0peer100") // replaces the one that waits
+	if s := p.Stats(); s != (Stats{Lost: 6}) {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 // One room that does not take its signals costs the others nothing.
 func TestASlowRoomIsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -106,12 +106,6 @@ func (q *queue[T]) clear() int {
 	return n
 }
 
-func (q *queue[T]) len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.items)
-}
-
 // close lets the queue take no more messages. Those in it stay.
 func (q *queue[T]) close() {
 	q.mu.Lock()

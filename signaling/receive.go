@@ -55,8 +55,8 @@ func (r *room) receive(relay *record, name string, ev *nostr.Event, verified, st
 }
 
 // take does what is cheap first: a signature costs 25 times as much as all the
-// rest. An event counts as known only once its signature held, so that
-// a forgery cannot keep out the real one.
+// rest. An event counts as known only once its signature held, so that a
+// forgery cannot keep out the real one.
 func (r *room) take(relay string, ev *nostr.Event, verified, stored bool) error {
 	if ev.PubKey == r.pool.author {
 		return errEcho
