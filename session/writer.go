@@ -179,30 +179,36 @@ func (s *session) send(messages [][]byte) bool {
 // encodeEvent makes an event a message. Those of the room are encoded once for
 // all who receive them.
 func (s *session) encodeEvent(e engine.Event) []byte {
-	var m Message
-	switch e := e.(type) {
-	case *engine.Message:
+	if e, ok := e.(*engine.Message); ok {
 		return e.Encodings.Get(s.Codec.slot(), func() []byte {
 			return s.Codec.Encode(&Message{Op: OpMessage, Seq: e.Seq, Channel: e.Channel, From: e.From, Content: e.Content})
 		})
+	}
+	return s.Codec.Encode(s.message(e))
+}
+
+// message is what the client is told of an event.
+func (s *session) message(e engine.Event) *Message {
+	switch e := e.(type) {
 	case engine.Progress:
-		m = Message{Op: OpProgress, Seq: e.Ref, Channel: e.Channel, Peer: e.Peer, Fraction: e.Fraction}
-		m.Content.Meta = e.Meta
+		return &Message{
+			Op: OpProgress, Seq: e.Ref, Channel: e.Channel, Peer: e.Peer, Fraction: e.Fraction,
+			Content: engine.Content{Meta: e.Meta},
+		}
 	case engine.PeerEvent:
-		m = Message{Op: OpPeer, Event: changes[e.Change], Peer: e.Peer.ID, Type: e.Peer.Type}
+		return &Message{Op: OpPeer, Event: changes[e.Change], Peer: e.Peer.ID, Type: e.Peer.Type}
 	case engine.Result:
-		m = Message{Op: OpResult, Seq: e.Ref, Peer: e.Peer, Error: reason(e.Err), Text: e.Err.Error()}
+		return &Message{Op: OpResult, Seq: e.Ref, Peer: e.Peer, Error: reason(e.Err), Text: e.Err.Error()}
 	case engine.Pong:
-		m = Message{Op: OpPong, ID: e.Ref, Peer: e.Peer}
+		m := &Message{Op: OpPong, ID: e.Ref, Peer: e.Peer}
 		if e.Err != nil {
 			m.Error = reason(e.Err)
 		}
+		return m
 	case engine.PingRequest:
-		m = Message{Op: OpPing, ID: s.pings.asked(e.Token)}
-	default:
-		panic(fmt.Sprintf("session: event of type %T", e)) // engine.Event lists them all
+		return &Message{Op: OpPing, ID: s.pings.asked(e.Token)}
 	}
-	return s.Codec.Encode(&m)
+	panic(fmt.Sprintf("session: event of type %T", e)) // engine.Event lists them all
 }
 
 var changes = map[engine.PeerChange]string{
