@@ -36,6 +36,10 @@ type Message struct {
 	Data     string `json:"data,omitempty"`
 }
 
+// HTTP uses each connection once: a server that was reloaded meanwhile may have
+// closed those that were idle.
+var HTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // WebSocketURL is an http URL as that of a WebSocket.
 func WebSocketURL(url string) string { return "ws" + strings.TrimPrefix(url, "http") }
 
@@ -43,15 +47,21 @@ func WebSocketURL(url string) string { return "ws" + strings.TrimPrefix(url, "ht
 // header the request's. The status is 101 if it succeeded.
 func Dial(t testing.TB, url, room string, header http.Header) (*websocket.Conn, int) {
 	t.Helper()
-	conn, response, err := websocket.Dial(Within(t), WebSocketURL(url)+"/rooms/"+room+"/ws",
-		&websocket.DialOptions{HTTPHeader: header})
-	if response == nil {
-		t.Fatalf("dial %s: %v", url, err)
+	ctx := Within(t)
+	for {
+		conn, response, err := websocket.Dial(ctx, WebSocketURL(url)+"/rooms/"+room+"/ws",
+			&websocket.DialOptions{HTTPHeader: header, HTTPClient: HTTP})
+		switch {
+		case err == nil:
+			t.Cleanup(func() { conn.CloseNow() })
+			return conn, response.StatusCode
+		case response != nil:
+			return nil, response.StatusCode
+		case ctx.Err() != nil:
+			t.Fatalf("dial %s: %v", url, err)
+		}
+		// Caddy resets a connection that meets the end of a listener.
 	}
-	if err == nil {
-		t.Cleanup(func() { conn.CloseNow() })
-	}
-	return conn, response.StatusCode
 }
 
 // Hello opens a WebSocket, says hello, and returns the first answer.

@@ -1,0 +1,133 @@
+package caddymodule
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+)
+
+var update = flag.Bool("update", false, "write what the Caddyfiles adapt to into testdata/*.caddytest")
+
+// Each file of testdata is a Caddyfile, a line of dashes, and the JSON that it
+// adapts to.
+func TestCaddyfileAdaptsToJSON(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.caddytest")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			caddyfile, want, _ := strings.Cut(string(content), "----------\n")
+			got, err := adapt(t, caddyfile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(caddyfile+"----------\n"+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("adapted to:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func adapt(t *testing.T, caddyfile string) (string, error) {
+	t.Helper()
+	adapter := caddyconfig.GetAdapter("caddyfile")
+	config, _, err := adapter.Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return "", err
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, config, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	pretty.WriteByte('\n')
+	return pretty.String(), nil
+}
+
+// A mistake in a Caddyfile is reported with its line, before anything runs.
+func TestCaddyfileErrors(t *testing.T) {
+	for name, test := range map[string]struct{ directive, global, want string }{
+		"unknown option":        {directive: "rooms demo", want: `unknown option "rooms" of genosrtc`},
+		"misplaced option":      {directive: "password x", want: `unknown option "password" of genosrtc`},
+		"room without name":     {directive: "room", want: "wrong argument count"},
+		"room with empty name":  {directive: `room ""`, want: "a room needs a name"},
+		"room with two names":   {directive: "room a b", want: "wrong argument count"},
+		"room twice":            {directive: "room demo\nroom demo", want: `room "demo" is configured twice`},
+		"room's unknown option": {directive: "room demo {\npasword x\n}", want: `unknown option "pasword" of room "demo"`},
+		"no password":           {directive: "room demo {\npassword\n}", want: "wrong argument count"},
+		"empty password":        {directive: "room demo {\npassword \"\"\n}", want: `the password of room "demo" is empty`},
+		"password twice":        {directive: "room demo {\npassword x\npassword y\n}", want: `option "password" is given twice`},
+		"identity":              {directive: "room demo {\nidentity shared\n}", want: `identity "shared" is neither session nor server`},
+		"no origin":             {directive: "origins", want: "wrong argument count"},
+		"origin without scheme": {directive: "origins example.com", want: `origin "example.com"`},
+		"origin with path":      {directive: "origins https://example.com/app", want: `origin "https://example.com/app"`},
+		"origins twice":         {directive: "origins https://a.example\norigins https://b.example", want: `option "origins" is given twice`},
+		"unknown limit":         {directive: "limits {\nseats 3\n}", want: `unknown limit "seats"`},
+		"limit that is zero":    {directive: "limits {\nsessions 0\n}", want: `limit sessions: "0" is not a positive number`},
+		"limit that is no size": {directive: "limits {\nmessage big\n}", want: `limit message: "big" is not a positive number`},
+		"limit twice":           {directive: "limits {\nsessions 1\nsessions 2\n}", want: `option "sessions" is given twice`},
+		"limits on one line":    {directive: "limits sessions 1", want: "wrong argument count"},
+
+		"unknown global option": {global: "relais wss://relay.example", want: `unknown option "relais" of genosrtc`},
+		"no relay":              {global: "relays", want: "wrong argument count"},
+		"relay's scheme":        {global: "relays https://relay.example", want: "must begin with ws:// or wss://"},
+		"relays twice":          {global: "relays wss://a.example\nrelays wss://b.example", want: `option "relays" is given twice`},
+		"relay's mode":          {global: "relay closed", want: `relay can only be open, not "closed"`},
+		"udp without port":      {global: "udp 3478", want: `UDP address "3478" is not of the form :port or ip:port`},
+		"udp host name":         {global: "udp localhost:3478", want: `"localhost" is not an IP address`},
+		"udp port":              {global: "udp :70000", want: `"70000" is not a port`},
+		"udp on all":            {global: "udp 0.0.0.0:3478", want: "for all addresses write :3478"},
+		"public ip":             {global: "public_ip example.com", want: `public IP "example.com" is not an IP address`},
+		"stun":                  {global: "stun turn:turn.example", want: `STUN URL "turn:turn.example"`},
+		"storage":               {global: "storage", want: "wrong argument count"},
+		"global twice":          {global: "udp :1\n}\ngenosrtc {", want: "the global option genosrtc is given twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			caddyfile := "http://localhost {\ngenosrtc {\n" + test.directive + "\n}\n}\n"
+			if test.global != "" {
+				caddyfile = "{\ngenosrtc {\n" + test.global + "\n}\n}\n"
+			}
+			_, err := adapt(t, caddyfile)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %q does not say %q", err, test.want)
+			}
+			if !strings.Contains(err.Error(), "Caddyfile:") {
+				t.Errorf("error %q names no line", err)
+			}
+		})
+	}
+}
+
+func TestCaddyfilePathErrors(t *testing.T) {
+	for argument, want := range map[string]string{
+		"rtc":     `path "rtc" is not of the form /segment/segment`,
+		"/rtc/":   `path "/rtc/"`,
+		"/rtc/*":  `path "/rtc/*"`,
+		"@mobile": `path "@mobile"`,
+		"/a /b":   "wrong argument count",
+	} {
+		_, err := adapt(t, "http://localhost {\ngenosrtc "+argument+"\n}\n")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("genosrtc %s: error %v does not say %q", argument, err, want)
+		}
+	}
+}

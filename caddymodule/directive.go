@@ -1,0 +1,168 @@
+package caddymodule
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+// parseDirective makes a route of the directive. It is not registered as a
+// handler directive, since its argument is the path that the resources are
+// under, not a matcher: a matcher of that path alone would miss them.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	handler := new(Handler)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, handler), nil
+}
+
+// UnmarshalCaddyfile reads the directive:
+//
+//	genosrtc [<path>] {
+//		room <name> {
+//			password <password>
+//			identity session|server
+//		}
+//		origins <origin...>
+//		limits {
+//			sessions    <number>
+//			per_address <number>
+//			message     <size>
+//			pending     <size>
+//		}
+//	}
+//
+// Sizes are bytes, or have a unit, such as 64KiB. All is optional, room may be
+// repeated.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		h.Path = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if err := checkPath(h.Path); err != nil {
+		return d.WrapErr(err)
+	}
+	once := make(options)
+	for d.NextBlock(0) {
+		if d.Val() == "room" {
+			if err := h.unmarshalRoom(d); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := once.add(d); err != nil {
+			return err
+		}
+		switch d.Val() {
+		case "origins":
+			if err := list(d, &h.Origins, checkOrigin); err != nil {
+				return err
+			}
+		case "limits":
+			if err := h.Limits.unmarshal(d); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("unknown option %q of genosrtc: there are room, origins and limits", d.Val())
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
+	var room Room
+	if !d.AllArgs(&room.Name) {
+		return d.ArgErr()
+	}
+	if room.Name == "" {
+		return d.Err("a room needs a name")
+	}
+	if slices.ContainsFunc(h.Rooms, func(other Room) bool { return other.Name == room.Name }) {
+		return d.Errf("room %q is configured twice", room.Name)
+	}
+	once := make(options)
+	for d.NextBlock(1) {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		switch d.Val() {
+		case "password":
+			if !d.AllArgs(&room.Password) {
+				return d.ArgErr()
+			}
+			if room.Password == "" {
+				return d.Errf("the password of room %q is empty: leave the option out for a room without", room.Name)
+			}
+		case "identity":
+			if !d.AllArgs(&room.Identity) {
+				return d.ArgErr()
+			}
+			if err := checkLiteral(room.Identity, checkIdentity); err != nil {
+				return d.WrapErr(err)
+			}
+		default:
+			return d.Errf("unknown option %q of room %q: there are password and identity", d.Val(), room.Name)
+		}
+	}
+	h.Rooms = append(h.Rooms, room)
+	return nil
+}
+
+func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(options)
+	for d.NextBlock(1) {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		limit, parse := (*int)(nil), strconv.Atoi
+		switch d.Val() {
+		case "sessions":
+			limit = &l.Sessions
+		case "per_address":
+			limit = &l.PerAddress
+		case "message":
+			limit, parse = &l.Message, parseSize
+		case "pending":
+			limit, parse = &l.Pending, parseSize
+		default:
+			return d.Errf("unknown limit %q: there are sessions, per_address, message and pending", d.Val())
+		}
+		name, value := d.Val(), ""
+		if !d.AllArgs(&value) {
+			return d.ArgErr()
+		}
+		n, err := parse(value)
+		if err != nil || n <= 0 {
+			return d.Errf("limit %s: %q is not a positive number", name, value)
+		}
+		*limit = n
+	}
+	return nil
+}
+
+func parseSize(s string) (int, error) {
+	n, err := humanize.ParseBytes(s)
+	return int(min(n, 1<<31)), err
+}
+
+// options are the names that a block of the Caddyfile has had.
+type options map[string]struct{}
+
+// add notes the option that the dispenser is at, which may come only once.
+func (o options) add(d *caddyfile.Dispenser) error {
+	if _, ok := o[d.Val()]; ok {
+		return d.Errf("option %q is given twice", d.Val())
+	}
+	o[d.Val()] = struct{}{}
+	return nil
+}

@@ -1,0 +1,82 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+// parseGlobalOption makes the app of the global option, which may come once.
+func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
+	if earlier != nil {
+		d.Next()
+		return nil, d.Err("the global option genosrtc is given twice")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "genosrtc", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option:
+//
+//	genosrtc {
+//		relays    <url...>
+//		relay     open
+//		udp       <address>
+//		public_ip <ip...>
+//		stun      <url...>
+//		storage   <folder>
+//	}
+//
+// All is optional.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(options)
+	for d.NextBlock(0) {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		switch d.Val() {
+		case "relays":
+			if err := list(d, &a.Relays, checkRelay); err != nil {
+				return err
+			}
+		case "relay":
+			var mode string
+			if !d.AllArgs(&mode) {
+				return d.ArgErr()
+			}
+			if mode != "open" {
+				return d.Errf("relay can only be open, not %q; to use other relays, see relays", mode)
+			}
+			a.RelayOpen = true
+		case "udp":
+			if !d.AllArgs(&a.UDP) {
+				return d.ArgErr()
+			}
+			if err := checkLiteral(a.UDP, checkUDP); err != nil {
+				return d.WrapErr(err)
+			}
+		case "public_ip":
+			if err := list(d, &a.PublicIPs, checkIP); err != nil {
+				return err
+			}
+		case "stun":
+			if err := list(d, &a.STUN, checkSTUN); err != nil {
+				return err
+			}
+		case "storage":
+			if !d.AllArgs(&a.Storage) {
+				return d.ArgErr()
+			}
+		default:
+			return d.Errf("unknown option %q of genosrtc: there are relays, relay, udp, public_ip, stun and storage", d.Val())
+		}
+	}
+	return nil
+}

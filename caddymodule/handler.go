@@ -1,0 +1,165 @@
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/genosrtc/caddy-genosrtc"
+	"github.com/genosrtc/caddy-genosrtc/handler"
+)
+
+// Handler serves a GenosRTC server at a path of a site, and names the rooms
+// that exist there: the embedded Nostr relay at `{path}/relay`, and the
+// sessions of WebSocket clients at `{path}/rooms/{room}/ws`. Requests for other
+// paths go to the next handler.
+//
+// All sites share one server, see the app `genosrtc`. Several sites may serve
+// the same room, if they configure it alike.
+type Handler struct {
+	// The path that everything is under. It begins with a slash and does not
+	// end with one. Default: `/genosrtc`.
+	Path string `json:"path,omitempty"`
+
+	// The rooms that the server takes part in and that sessions of this site
+	// can join. Default: none; the relay then carries the rooms of other sites.
+	Rooms []Room `json:"rooms,omitempty"`
+
+	// The origins, such as `https://app.example`, whose pages may open sessions
+	// here beside those of the site itself; `*` allows all. The relay may be
+	// used from everywhere. Default: none.
+	Origins []string `json:"origins,omitempty"`
+
+	// Bounds on what the clients of this site can use. Sessions keep those that
+	// they began with.
+	Limits Limits `json:"limits,omitzero"`
+
+	site  *site
+	claim *claim // of the configuration that the handler is part of
+}
+
+// Room is a GenosRTC room, which is to say a GenosDB database.
+type Room struct {
+	// The database name that apps pass to `gdb(name)`.
+	Name string `json:"name"`
+
+	// The password that apps pass beside the name, and that sessions must
+	// give. Use a placeholder such as `{env.ROOM_PASSWORD}` or `{file.<path>}`
+	// to keep it out of the configuration. Default: none, anybody can join.
+	Password string `json:"password,omitempty"`
+
+	// How browsers see a session: as a peer of its own (`session`), or through
+	// the one peer of the server (`server`), which costs browsers less.
+	// Default: `session`, for as many as the server's limits allow.
+	Identity string `json:"identity,omitempty"`
+}
+
+// Limits bound what the clients of a site can use.
+type Limits struct {
+	// How many sessions the site takes at once. Default: 10000.
+	Sessions int `json:"sessions,omitempty"`
+
+	// How many sessions it takes from one client address: an IPv4 address, or an
+	// IPv6 network of 64 bits. Default: 256.
+	PerAddress int `json:"per_address,omitempty"`
+
+	// How large a message of a session may be, in bytes. Default: 2 MiB.
+	Message int `json:"message,omitempty"`
+
+	// How many bytes may wait for a session that reads too slowly before it is
+	// cut off. Default: 8 MiB.
+	Pending int `json:"pending,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.genosrtc",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision reads the settings and makes them known to the app.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("genosrtc")
+	if err != nil {
+		return err
+	}
+	repl := caddy.NewReplacer()
+	rooms, err := h.rooms(repl)
+	if err != nil {
+		return err
+	}
+	origins, err := expandAll(repl, "origins", h.Origins)
+	if err != nil {
+		return err
+	}
+	h.site = &site{path: cmp.Or(h.Path, handler.DefaultPath)}
+	for _, room := range rooms {
+		h.site.rooms = append(h.site.rooms, room.Name)
+	}
+	h.site.Settings = genosrtc.Settings{
+		Rooms:   func(name string) bool { return slices.Contains(h.site.rooms, name) },
+		Origins: origins,
+		Limits: handler.Limits{
+			Sessions: h.Limits.Sessions, SessionsPerAddress: h.Limits.PerAddress,
+			Message: h.Limits.Message, Pending: h.Limits.Pending,
+		},
+	}
+	h.claim = app.(*App).claim
+	return h.claim.add(h.site, rooms)
+}
+
+func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
+	var rooms []genosrtc.Room
+	for _, r := range h.Rooms {
+		var room genosrtc.Room
+		var err error
+		if room.Name, err = expand(repl, "room", r.Name); err != nil {
+			return nil, err
+		}
+		if room.Password, err = repl.ReplaceOrErr(r.Password, true, true); err != nil {
+			// The error would repeat a part of the password.
+			return nil, fmt.Errorf("password of room %q: a placeholder in it is unknown or empty; a brace is written \\{", room.Name)
+		}
+		if room.Identity, err = parseIdentity(r.Identity); err != nil {
+			return nil, fmt.Errorf("room %q: %w", room.Name, err)
+		}
+		rooms = append(rooms, room)
+	}
+	// Within a site, unlike between sites, a room named twice is a mistake.
+	return rooms, genosrtc.Config{Rooms: rooms}.Validate()
+}
+
+// Validate checks the settings.
+func (h *Handler) Validate() error {
+	l := h.Limits
+	if min(l.Sessions, l.PerAddress, l.Message, l.Pending) < 0 {
+		return errors.New("a limit is negative")
+	}
+	return genosrtc.Site{Path: h.site.path, Settings: h.site.Settings}.Validate()
+}
+
+// ServeHTTP serves what is under the path. For a WebSocket it returns when that
+// is closed, which may be long after the configuration was replaced.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.site.match(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	// Caddy starts its apps in any order.
+	select {
+	case <-h.claim.settled:
+	case <-r.Context().Done():
+		return caddyhttp.Error(http.StatusServiceUnavailable, r.Context().Err())
+	}
+	if h.site.handler == nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("genosrtc did not start"))
+	}
+	h.site.handler.ServeHTTP(w, r)
+	return nil
+}

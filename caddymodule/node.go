@@ -1,0 +1,195 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/genosrtc/caddy-genosrtc"
+)
+
+// nodes are the nodes of this process, by data directory.
+var nodes = caddy.NewUsagePool()
+
+const (
+	// closeTime bounds the closing of the server. Where the network works it
+	// takes a fraction of a second.
+	closeTime = 5 * time.Second
+	// farewellTime is how long clients have to answer when a reload takes their
+	// site away. Then they are cut.
+	farewellTime = time.Second
+)
+
+// node is the server of a data directory, which outlives the configurations
+// that use it.
+//
+// On a reload Caddy starts the new configuration before it stops the old one,
+// and if the start fails, the old one must be as it was. So each configuration
+// holds a claim on the node from its start to its stop, and of two claims the
+// older one decides: what it has stays exactly as it is, and the newer one only
+// adds rooms and sites. Once the older claim is released, the newer one takes
+// full effect.
+type node struct {
+	logs logs
+
+	// mu lets one claim at a time be held or released, and is held while the
+	// server changes, which may take closeTime. Requests do not take it.
+	mu     sync.Mutex
+	server *genosrtc.Server // nil: no claim is held
+	claims []*claim         // oldest first
+}
+
+func newNode() (caddy.Destructor, error) { return new(node), nil }
+
+// Destruct implements caddy.Destructor. The last claim was released before.
+func (*node) Destruct() error { return nil }
+
+// hold puts a claim into effect. An error means that it changed nothing.
+func (n *node) hold(c *claim) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.claims) == 0 {
+		n.logs.use(c.config.Logger)
+		cfg := c.config
+		cfg.Logger = n.logs.logger()
+		server, err := genosrtc.New(cfg)
+		if err != nil {
+			return err
+		}
+		n.server = server
+	} else if err := n.server.Check(c.config); err != nil {
+		return err
+	}
+	n.claims = append(n.claims, c)
+	err := n.server.Apply(n.config())
+	if err == nil {
+		err = n.open(c)
+	}
+	if err != nil {
+		n.drop(c)
+		return err
+	}
+	c.settle()
+	return nil
+}
+
+// release takes a claim out of effect, if it is held, and closes what no other
+// claim has, the server last. It is idempotent.
+func (n *node) release(c *claim) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c.settle()
+	if slices.Contains(n.claims, c) {
+		n.drop(c)
+	}
+}
+
+func (n *node) drop(c *claim) {
+	n.claims = slices.DeleteFunc(n.claims, func(other *claim) bool { return other == c })
+	if len(n.claims) == 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		if err := n.server.Close(ctx); err != nil {
+			c.config.Logger.Warn("the server was closed in a hurry", "error", err)
+		}
+		n.server = nil
+		return
+	}
+	log := n.claims[0].config.Logger
+	n.logs.use(log)
+	n.close(c.sites)
+	// What can be wrong was found when the claims were held.
+	if err := n.server.Apply(n.config()); err != nil {
+		log.Error("the configuration is not fully in effect", "error", err)
+	}
+	for _, other := range n.claims {
+		for _, s := range other.sites {
+			if n.user(s.handler) != s {
+				continue
+			}
+			if err := s.handler.Configure(s.Settings); err != nil {
+				log.Error("the site's settings are not in effect", "path", s.path, "error", err)
+			}
+		}
+	}
+}
+
+// close closes the handlers of sites that no claim has, all at once.
+func (n *node) close(sites []*site) {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+	defer cancel()
+	var closing sync.WaitGroup
+	for _, s := range sites {
+		if s.handler != nil && n.user(s.handler) == nil {
+			closing.Go(func() {
+				// An error says that clients were cut.
+				_ = s.handler.Close(ctx)
+			})
+		}
+	}
+	closing.Wait()
+}
+
+// config is the configuration in effect: the oldest claim's, and the rooms that
+// only newer ones have.
+func (n *node) config() genosrtc.Config {
+	cfg := n.claims[0].config
+	cfg.Rooms = slices.Clone(cfg.Rooms)
+	for _, c := range n.claims[1:] {
+		for _, room := range c.config.Rooms {
+			if !slices.ContainsFunc(cfg.Rooms, named(room.Name)) {
+				cfg.Rooms = append(cfg.Rooms, room)
+			}
+		}
+	}
+	return cfg
+}
+
+// open gives each site of a claim, the newest, its handler: that of a site of
+// an older claim, with its sessions, or a new one.
+func (n *node) open(c *claim) error {
+	for _, s := range c.sites {
+		if s.handler = n.inherit(c, s); s.handler != nil {
+			continue
+		}
+		h, err := n.server.Handler(genosrtc.Site{Path: s.path, ClientIP: clientIP, Settings: s.Settings})
+		if err != nil {
+			return fmt.Errorf("site at %s: %w", s.path, err)
+		}
+		s.handler = h
+	}
+	return nil
+}
+
+// inherit finds the handler of an older site that a new one continues. Nothing
+// names a site of Caddy for good, so it is the one at the same path that has
+// most rooms in common, and not been inherited yet.
+func (n *node) inherit(c *claim, s *site) *genosrtc.Handler {
+	var best *genosrtc.Handler
+	most := 0
+	for _, older := range n.claims {
+		for _, o := range older.sites {
+			taken := slices.ContainsFunc(c.sites, func(s *site) bool { return s.handler == o.handler })
+			if common := s.common(o); common > most && !taken {
+				best, most = o.handler, common
+			}
+		}
+	}
+	return best
+}
+
+// user is the site of the oldest claim that has the handler, or nil.
+func (n *node) user(h *genosrtc.Handler) *site {
+	for _, c := range n.claims {
+		for _, s := range c.sites {
+			if s.handler == h {
+				return s
+			}
+		}
+	}
+	return nil
+}
