@@ -53,13 +53,21 @@ func (c *conn) Read(b []byte) (int, error) {
 // Write takes a control frame.
 func (c *conn) Write(frame []byte) (int, error) {
 	c.mu.Lock()
+	for c.busy {
+		c.idle.Wait()
+	}
 	if len(c.control)+len(frame) <= maxControl || frame[0] == opClosing {
 		c.control = append(c.control, frame...)
 	}
 	c.closing = c.closing || frame[0] == opClosing
 	if c.busy {
 		defer c.mu.Unlock()
-		return len(frame), c.err // who writes, writes it
+		// Who writes, writes it. A close frame is waited for, since the
+		// library closes the connection as soon as it believes it written.
+		for c.busy && frame[0] == opClosing {
+			c.idle.Wait()
+		}
+		return len(frame), c.err
 	}
 	c.busy = true
 	c.mu.Unlock()
