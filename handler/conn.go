@@ -53,9 +53,6 @@ func (c *conn) Read(b []byte) (int, error) {
 // Write takes a control frame.
 func (c *conn) Write(frame []byte) (int, error) {
 	c.mu.Lock()
-	for c.busy {
-		c.idle.Wait()
-	}
 	if len(c.control)+len(frame) <= maxControl || frame[0] == opClosing {
 		c.control = append(c.control, frame...)
 	}
