@@ -89,6 +89,7 @@ func (s *Server) open(rooms []Room) error {
 			s.close(names(rooms[:i]))
 			return err
 		}
+		s.log.Debug("room opened", "room", room.Name)
 	}
 	return nil
 }
@@ -108,6 +109,7 @@ func (s *Server) close(rooms []string) {
 			if err := r.Close(ctx); err != nil {
 				s.log.Warn("room took too long to close", "room", name, "error", err)
 			}
+			s.log.Debug("room closed", "room", name)
 		})
 	}
 	wg.Wait()

@@ -96,7 +96,11 @@ func (s *Server) start(cfg Config) (err error) {
 	})
 	s.config = cfg
 	s.config.Rooms = nil // none is open yet
-	return s.apply(cfg)
+	if err := s.apply(cfg); err != nil {
+		return err
+	}
+	s.log.Info("GenosRTC runs", "udp", s.transport.Addrs(), "rooms", names(cfg.Rooms), "relays", len(cfg.Relays))
+	return nil
 }
 
 // Close stops the server: sessions end with 1001, the rooms say goodbye to

@@ -116,7 +116,12 @@ func (a *App) config(repl *caddy.Replacer) (cfg genosrtc.Config, err error) {
 func (a *App) Validate() error { return a.claim.config.Validate() }
 
 // Start puts the configuration into effect.
-func (a *App) Start() error { return a.node.hold(a.claim) }
+func (a *App) Start() error {
+	if cfg := a.claim.config; len(cfg.Rooms) == 0 && !cfg.RelayOpen {
+		cfg.Logger.Warn("no room is configured: the relay carries nothing, and nobody can join")
+	}
+	return a.node.hold(a.claim)
+}
 
 // Stop takes the configuration out of effect. On a reload the server goes on
 // by the new one, else it is closed.
