@@ -206,6 +206,29 @@ func TestSlowDownload(t *testing.T) {
 	})
 }
 
+// TestSilentSince: silence counts only when the client could be heard.
+func TestSilentSince(t *testing.T) {
+	asked := time.Now()
+	for name, c := range map[string]struct {
+		reading, writing bool
+		heard            time.Duration
+		want             bool
+	}{
+		"dead":                        {true, false, -time.Second, true},
+		"something came":              {true, false, time.Second, false},
+		"a message is on its way":     {true, true, -time.Second, false},
+		"the session reads no more":   {false, false, -time.Second, false},
+		"a message came, and we rest": {false, false, time.Second, false},
+	} {
+		s := &socket{conn: &conn{busy: c.writing}}
+		s.reading.Store(c.reading)
+		s.conn.lastRead.Store(asked.Add(c.heard).UnixNano())
+		if got := s.silentSince(asked); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // TestControlFramesAreBounded: pongs that a client provokes and does not read
 // take no memory.
 func TestControlFramesAreBounded(t *testing.T) {

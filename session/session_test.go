@@ -392,6 +392,29 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
+// TestRepliesFirst: however much waits for a client, it is answered soon.
+func TestRepliesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := lone(t)
+		a, sender := enter(t, Config{Room: room}), enter(t, Config{Room: room})
+		a.peer("join", sender.id)
+		const n = 1000
+		for seq := range n {
+			sender.say(`{"op":"send","seq":%d,"channel":"c","data":1}`, seq+1)
+			sender.hear("ack")
+		}
+		for range n / 2 {
+			a.hear("message")
+		}
+		a.say(`{"op":"ping","id":1}`)
+		for got := 0; a.next()["op"] != "pong"; got++ {
+			if got > 2*writeCount {
+				t.Fatalf("no pong after %d messages", got)
+			}
+		}
+	})
+}
+
 func TestLeave(t *testing.T) {
 	room := lone(t)
 	a, b := enter(t, Config{Room: room}), enter(t, Config{Room: room})
