@@ -9,7 +9,7 @@ const codecs = {
   json: {
     protocol: 'genosrtc.v1.json',
     binary: false,
-    encode: message => JSON.stringify('data' in message ? { ...message, data: escape(message.data) } : message),
+    encode: message => JSON.stringify(isMap(message) && 'data' in message ? { ...message, data: escape(message.data) } : message),
     decode(text) {
       const message = JSON.parse(text)
       return 'data' in message ? { ...message, data: unescape(message.data) } : message

@@ -24,6 +24,19 @@ export async function servers(one) {
   return peers.filter(peer => declared.some(join => join.peer === peer))
 }
 
+/** serverOf waits until a participant is connected with the server, and resolves with its id. */
+export async function serverOf(one, timeout) {
+  const [server] = await until(
+    `${one.label} is connected with the server`,
+    async () => {
+      const found = await servers(one)
+      return found.length > 0 && found
+    },
+    timeout,
+  )
+  return server
+}
+
 /** told waits until a participant was told of an event of a peer, after the first `skip` of its events. */
 export function told(one, event, peer, { skip = 0, timeout } = {}) {
   return until(

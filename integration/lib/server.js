@@ -24,13 +24,25 @@ export class Server {
   #log
   #process
 
-  /** prepare writes the Caddyfile; rooms maps names to {password?}. */
+  /** prepare writes a Caddyfile; rooms maps names to {password?}. */
   static async prepare(name, rooms) {
-    const server = new Server()
-    server.port = nextPort++
-    server.#folder = await mkdtemp(path.join(os.tmpdir(), 'genosrtc-'))
+    const server = await Server.#create(name, nextPort++)
     server.#config = path.join(server.#folder, 'Caddyfile')
     await writeFile(server.#config, caddyfile(server.port, rooms))
+    return server
+  }
+
+  /** example is caddy/Caddyfile.example, as it stands. */
+  static async example(name) {
+    const server = await Server.#create(name, 8080)
+    server.#config = path.join(root, 'caddy/Caddyfile.example')
+    return server
+  }
+
+  static async #create(name, port) {
+    const server = new Server()
+    server.port = port
+    server.#folder = await mkdtemp(path.join(os.tmpdir(), 'genosrtc-'))
     await mkdir(logs, { recursive: true })
     server.logFile = path.join(logs, `${name}.server.log`)
     server.#log = createWriteStream(server.logFile)
@@ -38,12 +50,12 @@ export class Server {
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`
+    return `http://localhost:${this.port}`
   }
   get relay() {
-    return `ws://127.0.0.1:${this.port}/genosrtc/relay`
+    return `ws://localhost:${this.port}/genosrtc/relay`
   }
-  room = name => `ws://127.0.0.1:${this.port}/genosrtc/rooms/${encodeURIComponent(name)}/ws`
+  room = name => `ws://localhost:${this.port}/genosrtc/rooms/${encodeURIComponent(name)}/ws`
 
   /** start resolves when the relay answers. */
   async start() {
@@ -54,7 +66,7 @@ export class Server {
   spawn() {
     const args = ['run', '--config', this.#config, '--adapter', 'caddyfile']
     const env = { ...process.env, HOME: this.#folder, XDG_DATA_HOME: this.#folder, XDG_CONFIG_HOME: this.#folder }
-    const child = (this.#process = spawn(command, args, { cwd: this.#folder, env, stdio: ['ignore', 'pipe', 'pipe'] }))
+    const child = (this.#process = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] }))
     child.on('error', error => console.log(`# ${command}: ${error.message}`))
     child.stdout.pipe(this.#log, { end: false })
     child.stderr.pipe(this.#log, { end: false })

@@ -9,8 +9,11 @@ import { serve } from './static.js'
 /** kind is what the pages of this run are: GenosDB where its dist folder is given, else our own peer. */
 export const kind = process.env.GENOSDB_DIST ? 'genosdb' : 'peer'
 
-/** stage prepares a server with the given rooms and a browser, for all tests of a file. */
-export function stage(name, { rooms = { demo: {} }, mdns = false, started = true } = {}) {
+/**
+ * stage starts a server with the given rooms (without any, the example's) and a browser, for all tests
+ * of a file.
+ */
+export function stage(name, { rooms = { demo: {} }, mdns = false } = {}) {
   const stage = {
     server: null,
 
@@ -26,10 +29,10 @@ export function stage(name, { rooms = { demo: {} }, mdns = false, started = true
     client: (room, codec, options) => Client.join(stage.server.room(room), codec, options),
   }
   before(async () => {
-    stage.server = await Server.prepare(name, rooms)
+    stage.server = await (rooms ? Server.prepare(name, rooms) : Server.example(name))
     stage.site = await serve()
     stage.browser = await launch({ mdns })
-    if (started) await stage.server.start()
+    await stage.server.start()
   })
   after(async () => {
     await stage.browser?.close()

@@ -10,7 +10,7 @@ import WebSocket from 'ws'
 import { rootTopic, sign } from '../browser/signaling.js'
 import { check } from '../lib/check.js'
 import { Client } from '../lib/client.js'
-import { meet, servers } from '../lib/presence.js'
+import { meet, serverOf } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
 import { until, within } from '../lib/until.js'
 
@@ -34,7 +34,7 @@ test('bad input costs nobody else anything', async t => {
   const attacker = await here.open('attacker', 'attacker')
   await attacker.join('demo', { rtc: { relayUrls: [here.server.relay] } }, channels)
   await meet([attacker, client])
-  const [server] = await servers(attacker)
+  const server = await serverOf(attacker)
 
   for (const [name, call, ...args] of [
     ['text frames', 'textFrames'],
@@ -63,6 +63,7 @@ test('bad input costs nobody else anything', async t => {
   await attack('thousands of subscriptions', () => subscriptions(here.server.relay))
   for (const codec of ['json', 'msgpack']) {
     await attack(`wrong types to a ${codec} session`, () => wrongTypes(codec))
+    await attack(`no messages at all to a ${codec} session`, () => noMessages(codec))
     await attack(`a ${codec} session that does not stop`, () => tooManyErrors(codec))
   }
   await attack('an unknown room', async () => {
@@ -212,6 +213,22 @@ async function wrongTypes(codec) {
     if (message?.op !== 'hello') await client.ping()
     await (client.ended ? null : client.leave())
   }
+}
+
+// What is no message at all, and the other kind of WebSocket message.
+async function noMessages(codec) {
+  const client = await Client.join(here.server.room('demo'), codec, { label: 'stranger' })
+  const binary = codec === 'msgpack'
+  for (const junk of ['', '{"op":', '\xc1', '\xdf\xff\xff\xff\xff', '['.repeat(100_000), '\x91'.repeat(100_000)]) {
+    const before = client.errors.length
+    client.raw(Buffer.from(junk, 'latin1'), binary)
+    await until(`${codec}: ${JSON.stringify(junk.slice(0, 20))} is answered`, () => client.errors.length > before)
+  }
+  for (const { code } of client.errors) assert.equal(code, 'bad_message')
+  await client.ping()
+  client.raw('{"op":"ping","id":1}', !binary)
+  await until('it is cut off', () => client.ended)
+  assert.equal(client.ended.code, 1003)
 }
 
 async function tooManyErrors(codec) {

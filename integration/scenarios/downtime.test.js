@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../lib/check.js'
-import { meet, servers, told } from '../lib/presence.js'
+import { meet, serverOf, servers, told } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 
@@ -18,12 +18,13 @@ async function company() {
   ]
   const client = await here.client('demo', 'json', { label: 'client' })
   await meet([...pages, client])
+  for (const page of pages) await serverOf(page)
   return { pages, client }
 }
 
 test('killed and started again', async t => {
   const { pages, client } = await company()
-  const [old] = await servers(pages[0])
+  const old = await serverOf(pages[0])
   let listening
 
   await check(t, 'the server is down for at most 2 s', async () => {
@@ -56,7 +57,7 @@ test('killed and started again', async t => {
 
 test('stopped by its operator', async t => {
   const { pages, client } = await company()
-  const gone = [...(await servers(pages[0])), client.id]
+  const gone = [await serverOf(pages[0]), client.id]
   const stopping = here.server.stop()
 
   await check(t, 'pages are told within 3 s that the server and its clients leave', async () => {

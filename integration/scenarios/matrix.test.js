@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { check } from '../lib/check.js'
 import { Client } from '../lib/client.js'
 import { channels, exchange } from '../lib/exchange.js'
-import { meet, others, servers } from '../lib/presence.js'
+import { meet, others, serverOf, servers } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 
@@ -27,7 +27,7 @@ for (const [room, password_] of [['demo', undefined], ['locked', password]]) {
     const all = [...pages, ...clients]
     await check(t, 'all are connected with all', async () => {
       await meet(all)
-      for (const one of all) await until(`${one.label} has the server`, async () => (await servers(one)).length)
+      for (const one of all) await serverOf(one)
     })
     await check(t, 'as separate peers, clients of type session, the server as superpeer', async () => {
       assert.equal(new Set(all.map(one => one.id)).size, all.length)
@@ -65,7 +65,7 @@ test('a wrong password joins nobody', async t => {
   for (const wrong of ['wrong', undefined]) {
     await check(t, `a page with ${wrong ? 'a wrong' : 'no'} password`, async () => {
       const stranger = await here.page('locked', { label: 'stranger', password: wrong })
-      const [before] = await servers(page)
+      const before = await serverOf(page)
       await until('the stranger has been heard three times', async () =>
         (await page.events()).filter(({ event, peer }) => event === 'seen' && peer === stranger.id).length >= 3, 15_000)
       assert.deepEqual(await stranger.peers(), [])
