@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -38,38 +39,58 @@ var Codecs = [engine.MaxCodecs]Codec{MessagePack, JSON}
 
 // reader is what Decode needs of an encoding.
 type reader interface {
-	// split calls member for every member of the map that raw is. A value is
-	// a whole and well-formed one.
-	split(raw []byte, member func(name string, value []byte)) error
+	// split finds the fields in the map that raw is.
+	split(raw []byte, found *fieldValues) error
 	// read reads a value into what dst points to, and tells whether it was
 	// anything but null. It knows the types of Message's fields.
 	read(value []byte, dst any) (bool, error)
 }
 
+// fieldValues are a message's fields as they stand in it: whole and well-formed
+// values, nil where there is none.
+type fieldValues [fieldCount][]byte
+
+// set notes a field, if it is one that is known.
+func (v *fieldValues) set(name string, value []byte) {
+	if f, ok := fieldsByName[name]; ok {
+		v[f] = value
+	}
+}
+
+// decoding is what decode works on. It is large, and used for each message.
+type decoding struct {
+	m      Message
+	values fieldValues
+}
+
+var decodings = sync.Pool{New: func() any { return new(decoding) }}
+
 // decode reads a message by the uses of its operation. It goes on after a
 // fault, for the seq, which the answer must carry, may come later.
 func decode(r reader, raw []byte) (Message, error) {
-	var (
-		m      Message
-		values [fieldCount][]byte
-	)
-	err := r.split(raw, func(name string, value []byte) {
-		if f, ok := fieldsByName[name]; ok {
-			values[f] = value
-		}
-	})
-	if err != nil {
-		return m, asFault(CodeBadMessage, err)
+	d := decodings.Get().(*decoding)
+	defer func() {
+		*d = decoding{}
+		decodings.Put(d)
+	}()
+	err := d.decode(r, raw)
+	return d.m, err
+}
+
+func (d *decoding) decode(r reader, raw []byte) error {
+	m, values := &d.m, &d.values
+	if err := r.split(raw, values); err != nil {
+		return asFault(CodeBadMessage, err)
 	}
 	if values[fOp] == nil {
-		return m, fault(CodeBadMessage, "op is missing")
+		return fault(CodeBadMessage, "op is missing")
 	}
 	if _, err := r.read(values[fOp], m.at(fOp)); err != nil {
-		return m, fault(CodeBadMessage, "op: %v", err)
+		return fault(CodeBadMessage, "op: %v", err)
 	}
 	fields, ok := uses[m.Op]
 	if !ok {
-		return m, fault(CodeUnknownOp, "op %.40q is not known", string(m.Op))
+		return fault(CodeUnknownOp, "op %.40q is not known", string(m.Op))
 	}
 	var first error
 	for _, u := range fields {
@@ -87,7 +108,7 @@ func decode(r reader, raw []byte) (Message, error) {
 			first = fault(u.field.code(), "%s: %s is missing", m.Op, name)
 		}
 	}
-	return m, first
+	return first
 }
 
 // code is the code of a field that is missing or of the wrong type.

@@ -103,12 +103,12 @@ func TestRoundTrip(t *testing.T) {
 func TestTranscode(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := jsonValue(3).Draw(t, "json")
-		var buf bytes.Buffer
-		if err := encodeJSON(msgpack.NewEncoder(&buf), []byte(text)); err != nil {
+		raw, err := appendMsgpack(nil, []byte(text))
+		if err != nil {
 			t.Fatal(err)
 		}
 		var got, want any
-		if err := msgpack.Unmarshal(buf.Bytes(), &got); err != nil {
+		if err := msgpack.Unmarshal(raw, &got); err != nil {
 			t.Fatal(err)
 		}
 		dec := json.NewDecoder(strings.NewReader(text))
@@ -197,6 +197,49 @@ func FuzzJSON(f *testing.F) {
 		f.Add([]byte(g.json))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) { checkCodec(t, JSON, MessagePack, raw) })
+}
+
+// FuzzCutValue compares with the library, which skips values recursively.
+func FuzzCutValue(f *testing.F) {
+	for _, g := range golden {
+		f.Add(MessagePack.Encode(&g.m))
+	}
+	f.Add([]byte("\xdf\xff\xff\xff\xff"))
+	f.Add([]byte("\xd6\xff\x00\x00\x00\x00\xc1"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		whole, rest, err := cutValue(raw)
+		want, wantErr := msgpack.NewDecoder(bytes.NewReader(raw)).DecodeRaw()
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%q: %v, the library says %v", raw, err, wantErr)
+		}
+		if err == nil && (!bytes.Equal(whole, want) || len(whole)+len(rest) != len(raw)) {
+			t.Fatalf("%q: %q, the library says %q", raw, whole, want)
+		}
+	})
+}
+
+// TestAppend compares what is written with what the library writes.
+func TestAppend(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		i, u, f := rapid.Int64().Draw(t, "int"), rapid.Uint64().Draw(t, "uint"), rapid.Float64().Draw(t, "float")
+		var want bytes.Buffer
+		enc := msgpack.NewEncoder(&want)
+		enc.EncodeInt(i)
+		enc.EncodeUint(u)
+		enc.EncodeFloat64(f)
+		got := appendFloat(appendUint(appendInt(nil, i), u), f)
+		for _, n := range []int{0, 15, 16, 31, 32, 255, 256, 65535, 65536, rapid.IntRange(0, 100_000).Draw(t, "length")} {
+			enc.EncodeMapLen(n)
+			enc.EncodeArrayLen(n)
+			enc.EncodeBytesLen(n)
+			enc.EncodeString(strings.Repeat("x", n))
+			got = appendLength(appendLength(appendLength(got, n, mapLengths), n, arrayLengths), n, bytesLengths)
+			got = appendString(got, strings.Repeat("x", n))
+		}
+		if !bytes.Equal(got, want.Bytes()) {
+			t.Fatalf("%d %d %g: %q, the library writes %q", i, u, f, got, want.Bytes())
+		}
+	})
 }
 
 func FuzzMessagePack(f *testing.F) {

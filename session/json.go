@@ -45,7 +45,7 @@ func newJSONDecoder(text []byte) *jsontext.Decoder {
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-func (jsonCodec) split(raw []byte, member func(string, []byte)) error {
+func (jsonCodec) split(raw []byte, found *fieldValues) error {
 	if !utf8.Valid(raw) {
 		return errNotUTF8
 	}
@@ -53,7 +53,7 @@ func (jsonCodec) split(raw []byte, member func(string, []byte)) error {
 	if dec.PeekKind() != jsontext.KindBeginObject {
 		return errNotMap
 	}
-	if err := members(dec, raw, member); err != nil {
+	if err := members(dec, raw, found.set); err != nil {
 		return fmt.Errorf("not valid JSON: %w", err)
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {

@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"strings"
 	"unicode/utf8"
-
-	"github.com/vmihailenco/msgpack/v5"
-	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -25,97 +21,85 @@ func (msgpackCodec) slot() int           { return 0 }
 func (c msgpackCodec) Decode(raw []byte) (Message, error) { return decode(c, raw) }
 
 func (msgpackCodec) Encode(m *Message) []byte {
-	var w msgpackWriter
-	w.buf.Grow(128 + len(m.Content.Data) + len(m.Content.Meta))
-	w.enc = msgpack.GetEncoder()
-	defer msgpack.PutEncoder(w.enc)
-	w.enc.Reset(&w.buf)
+	w := msgpackWriter{buf: make([]byte, 0, 128+len(m.Content.Data)+len(m.Content.Meta))}
 	encode(&w, m)
-	return w.buf.Bytes()
+	return w.buf
 }
 
-func (msgpackCodec) split(raw []byte, member func(string, []byte)) error {
-	r := bytes.NewReader(raw)
-	dec := msgpack.NewDecoder(r)
-	code, err := dec.PeekCode()
-	if err != nil || !isMap(code) {
+func (msgpackCodec) split(raw []byte, found *fieldValues) error {
+	v, rest, err := nextValue(raw)
+	if err != nil || v.kind != kindMap {
 		return errNotMap
 	}
-	n, err := dec.DecodeMapLen()
-	if err != nil {
-		return fmt.Errorf("not valid MessagePack: %w", err)
-	}
-	for range n {
-		var parts [2][]byte // key and value
-		for i := range parts {
-			start := len(raw) - r.Len()
-			if err := skip(r, dec); err != nil {
-				return fmt.Errorf("not valid MessagePack: %w", err)
-			}
-			parts[i] = raw[start : len(raw)-r.Len()]
+	for range v.count / 2 {
+		var key value
+		if key, rest, err = cutKey(rest); err != nil {
+			return fmt.Errorf("not valid MessagePack: %w", err)
+		}
+		var whole []byte
+		if whole, rest, err = cutValue(rest); err != nil {
+			return fmt.Errorf("not valid MessagePack: %w", err)
 		}
 		// A key that is no string is a field that we do not know.
-		if key, err := decodeText(parts[0]); err == nil {
-			member(string(key), parts[1])
+		if key.kind == kindString {
+			found.set(string(key.bytes), whole)
 		}
 	}
-	if r.Len() > 0 {
-		return fmt.Errorf("not valid MessagePack: %d bytes after the map", r.Len())
+	if len(rest) > 0 {
+		return fmt.Errorf("not valid MessagePack: %d bytes after the map", len(rest))
 	}
 	return nil
 }
 
-// decodeText reads a whole value that must be a string.
-func decodeText(v []byte) ([]byte, error) {
-	if !msgpcode.IsString(v[0]) {
+// cutKey cuts a key off b, which may be of any kind.
+func cutKey(b []byte) (key value, rest []byte, err error) {
+	whole, rest, err := cutValue(b)
+	if err == nil {
+		key, _, err = nextValue(whole)
+	}
+	return key, rest, err
+}
+
+// text is a string that is valid UTF-8.
+func (v value) text() ([]byte, error) {
+	switch {
+	case v.kind != kindString:
 		return nil, errNotString
+	case !utf8.Valid(v.bytes):
+		return nil, errNotUTF8
 	}
-	s, err := newMsgpackDecoder(v).DecodeBytes()
-	if err == nil && !utf8.Valid(s) {
-		err = errNotUTF8
-	}
-	return s, err
+	return v.bytes, nil
 }
 
-func newMsgpackDecoder(v []byte) *msgpack.Decoder {
-	return msgpack.NewDecoder(bytes.NewReader(v))
-}
-
-func (c msgpackCodec) read(v []byte, dst any) (bool, error) {
-	code := v[0]
-	if dst, ok := dst.(*engine.Content); ok {
-		content, err := readMsgpackData(v)
-		dst.Kind, dst.Data = content.Kind, content.Data
+func (c msgpackCodec) read(whole []byte, dst any) (bool, error) {
+	v, rest, err := nextValue(whole)
+	if err != nil {
 		return true, err
 	}
-	if code == msgpcode.Nil {
+	if dst, ok := dst.(*engine.Content); ok {
+		return true, readMsgpackData(v, whole, dst)
+	}
+	if v.kind == kindNil {
 		return false, nil
 	}
-	var err error
 	switch dst := dst.(type) {
 	case *string:
 		var s []byte
-		s, err = decodeText(v)
+		s, err = v.text()
 		*dst = string(s)
 	case *uint64:
-		*dst, err = readInteger(v)
+		*dst, err = v.integer()
 	case *float64:
-		if !isNumber(code) {
-			return true, errNotNumber
-		}
-		*dst, err = newMsgpackDecoder(v).DecodeFloat64()
-		if math.IsNaN(*dst) || math.IsInf(*dst, 0) {
-			err = errNotNumber
-		}
+		*dst, err = v.number()
 	case *bool:
-		if code != msgpcode.True && code != msgpcode.False {
+		if v.kind != kindBool {
 			return true, errNotBool
 		}
-		*dst = code == msgpcode.True
+		*dst = v.bits != 0
 	case *[]string:
-		*dst, err = readStrings(v)
+		*dst, err = readStrings(v, rest)
 	case *[]byte:
-		*dst, err = appendJSON(nil, newMsgpackDecoder(v), 0)
+		*dst, _, err = appendJSON(nil, whole, 0)
 	case *presence:
 		*dst = true
 	}
@@ -123,125 +107,117 @@ func (c msgpackCodec) read(v []byte, dst any) (bool, error) {
 }
 
 // readMsgpackData reads data: a string is text, bin is bytes.
-func readMsgpackData(v []byte) (engine.Content, error) {
-	switch code := v[0]; {
-	case msgpcode.IsString(code):
-		s, err := decodeText(v)
-		return engine.Content{Kind: engine.Text, Data: s}, err
-	case msgpcode.IsBin(code):
-		b, err := newMsgpackDecoder(v).DecodeBytes()
-		return engine.Content{Kind: engine.Binary, Data: b}, err
+func readMsgpackData(v value, whole []byte, dst *engine.Content) (err error) {
+	switch v.kind {
+	case kindString:
+		dst.Kind = engine.Text
+		dst.Data, err = v.text()
+		dst.Data = append([]byte{}, dst.Data...)
+	case kindBytes:
+		dst.Kind, dst.Data = engine.Binary, append([]byte{}, v.bytes...)
+	default:
+		dst.Kind = engine.JSON
+		dst.Data, _, err = appendJSON(make([]byte, 0, len(whole)), whole, 0)
 	}
-	text, err := appendJSON(make([]byte, 0, len(v)), newMsgpackDecoder(v), 0)
-	return engine.Content{Kind: engine.JSON, Data: text}, err
+	return err
 }
 
-// readInteger takes both float widths too, since JavaScript has no other
-// numbers and some encoders write them so.
-func readInteger(v []byte) (uint64, error) {
-	dec, code := newMsgpackDecoder(v), v[0]
+// integer takes both float widths too, since JavaScript has no other numbers
+// and some encoders write them so.
+func (v value) integer() (uint64, error) {
 	switch {
-	case code == msgpcode.Uint64:
-		u, err := dec.DecodeUint64()
-		if err != nil || u > maxInteger {
-			return 0, errNotInteger
-		}
-		return u, nil
-	case isInteger(code):
-		i, err := dec.DecodeInt64()
-		if err != nil || i < 0 || i > maxInteger {
-			return 0, errNotInteger
-		}
-		return uint64(i), nil
-	case isNumber(code):
-		f, err := dec.DecodeFloat64()
-		if err != nil {
-			return 0, err
-		}
-		return integer(f)
+	case v.kind == kindUint && v.bits <= maxInteger:
+		return v.bits, nil
+	case v.kind == kindFloat:
+		return integer(v.float())
 	}
 	return 0, errNotInteger
 }
 
-func isNumber(code byte) bool {
-	return isInteger(code) || code == msgpcode.Float || code == msgpcode.Double
+// number is a finite number.
+func (v value) number() (float64, error) {
+	switch v.kind {
+	case kindUint:
+		return float64(v.bits), nil
+	case kindNegative:
+		return float64(v.int()), nil
+	case kindFloat:
+		if f := v.float(); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return f, nil
+		}
+	}
+	return 0, errNotNumber
 }
 
-func readStrings(v []byte) ([]string, error) {
-	if msgpcode.IsString(v[0]) {
-		s, err := decodeText(v)
+// readStrings reads a string, or the array that v begins and rest goes on with.
+func readStrings(v value, rest []byte) ([]string, error) {
+	switch {
+	case v.kind == kindString:
+		s, err := v.text()
 		return []string{string(s)}, err
-	}
-	if !isArray(v[0]) {
+	case v.kind != kindArray:
 		return nil, errNotStrings
-	}
-	dec := newMsgpackDecoder(v)
-	n, err := dec.DecodeArrayLen()
-	if err != nil {
-		return nil, err
-	}
-	if n > maxTargets {
+	case v.count > maxTargets:
 		return nil, errTooManyTargets
 	}
-	list := make([]string, n)
+	list := make([]string, v.count)
 	for i := range list {
-		code, err := dec.PeekCode()
+		var err error
+		if v, rest, err = nextValue(rest); err != nil {
+			return nil, err
+		}
+		if v.kind != kindString {
+			return nil, errNotStrings
+		}
+		s, err := v.text()
 		if err != nil {
 			return nil, err
 		}
-		if !msgpcode.IsString(code) {
-			return nil, errNotStrings
-		}
-		if list[i], err = dec.DecodeString(); err != nil {
-			return nil, err
-		}
-		if !utf8.ValidString(list[i]) {
-			return nil, errNotUTF8
-		}
+		list[i] = string(s)
 	}
 	return list, nil
 }
 
-// msgpackWriter writes MessagePack. Writing to memory does not fail.
-type msgpackWriter struct {
-	buf bytes.Buffer
-	enc *msgpack.Encoder
-}
+// msgpackWriter writes MessagePack.
+type msgpackWriter struct{ buf []byte }
 
-func (w *msgpackWriter) beginMap(n int)   { w.enc.EncodeMapLen(n) }
+func (w *msgpackWriter) beginMap(n int)   { w.buf = appendLength(w.buf, n, mapLengths) }
 func (w *msgpackWriter) endMap()          {}
-func (w *msgpackWriter) beginArray(n int) { w.enc.EncodeArrayLen(n) }
+func (w *msgpackWriter) beginArray(n int) { w.buf = appendLength(w.buf, n, arrayLengths) }
 func (w *msgpackWriter) endArray()        {}
-func (w *msgpackWriter) key(name string)  { w.enc.EncodeString(name) }
-func (w *msgpackWriter) string(s string)  { w.enc.EncodeString(s) }
-func (w *msgpackWriter) uint(u uint64)    { w.enc.EncodeUint(u) }
-func (w *msgpackWriter) bool(b bool)      { w.enc.EncodeBool(b) }
+func (w *msgpackWriter) key(name string)  { w.buf = appendString(w.buf, name) }
+func (w *msgpackWriter) string(s string)  { w.buf = appendString(w.buf, s) }
+func (w *msgpackWriter) uint(u uint64)    { w.buf = appendUint(w.buf, u) }
+func (w *msgpackWriter) bool(b bool)      { w.buf = appendBool(w.buf, b) }
 
 // float writes an integer where the number is one, as JavaScript does.
 func (w *msgpackWriter) float(f float64) {
 	if u, err := integer(f); err == nil {
-		w.enc.EncodeUint(u)
+		w.uint(u)
 		return
 	}
-	w.enc.EncodeFloat64(f)
+	w.buf = appendFloat(w.buf, f)
 }
 
 func (w *msgpackWriter) json(text []byte) {
-	at := w.buf.Len()
-	if err := encodeJSON(w.enc, text); err != nil {
+	b, err := appendMsgpack(w.buf, text)
+	if err != nil {
 		// The engine passes on valid JSON only.
-		w.buf.Truncate(at)
-		w.enc.EncodeNil()
+		b = appendNil(w.buf)
 	}
+	w.buf = b
 }
 
 func (w *msgpackWriter) data(c engine.Content) {
 	switch c.Kind {
 	case engine.Text:
-		w.enc.EncodeString(strings.ToValidUTF8(string(c.Data), "\uFFFD"))
+		text := c.Data
+		if !utf8.Valid(text) {
+			text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
+		}
+		w.buf = appendString(w.buf, text)
 	case engine.Binary:
-		w.enc.EncodeBytesLen(len(c.Data))
-		w.buf.Write(c.Data)
+		w.buf = append(appendLength(w.buf, len(c.Data), bytesLengths), c.Data...)
 	default:
 		w.json(c.Data)
 	}
