@@ -4,11 +4,14 @@
 # Then shows that the module is in it.
 set -eu
 cd "$(dirname "$0")"
+module=github.com/genosrtc/caddy-genosrtc
 mkdir -p build
 
 if command -v xcaddy >/dev/null; then
-	xcaddy build --output build/caddy \
-		--with github.com/genosrtc/caddy-genosrtc/caddymodule=.
+	# The version that the tests run with.
+	version=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
+	xcaddy build "$version" --output build/caddy \
+		--with "$module/caddymodule" --replace "$module=$PWD"
 else
 	# The tags leave out the databases of Caddy's own certificate authority,
 	# as xcaddy does.
