@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"io"
 	"net"
 	"net/http"
@@ -21,7 +22,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-var relayTestRoot = signaling.RootTopic(signaling.AppRoom("demo"))
+var relayTestRoot = signaling.RootTopic(engine.AppRoom("demo"))
 
 // serveRelay serves a relay on loopback, and returns its ws URL. At the end of
 // the test nothing of it may be left.

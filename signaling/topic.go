@@ -10,14 +10,6 @@ import (
 // keys.
 const AppID = "1234"
 
-// A database name names two GenosRTC rooms (docs/protocol.md, "Rooms").
-
-// AppRoom is the room of a database's channels and presence.
-func AppRoom(database string) string { return "app-sync-" + database }
-
-// SyncRoom is the room of a database's graph data.
-func SyncRoom(database string) string { return "graph-sync-room-" + database }
-
 // RootTopic is the topic on which the peers of a room announce themselves.
 func RootTopic(room string) string { return topic(rootString(room)) }
 

@@ -66,7 +66,7 @@ func TestTopicsEqualTheBrowsers(t *testing.T) {
 
 func TestKeysEqualTheBrowsers(t *testing.T) {
 	for _, v := range readVectors(t).Keys {
-		if v.Room != AppRoom(v.DB) && v.Room != SyncRoom(v.DB) {
+		if v.Room != engine.AppRoom(v.DB) && v.Room != engine.SyncRoom(v.DB) {
 			t.Errorf("room %q is neither of database %q", v.Room, v.DB)
 		}
 		if sum := sha256.Sum256([]byte(v.Preimage)); hex.EncodeToString(sum[:]) != v.AES256KeyHex {

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"strings"
 	"sync"
 	"testing"
@@ -207,7 +208,7 @@ func sign(t testing.TB, ev *nostr.Event) *nostr.Event {
 	return ev
 }
 
-var demoRoot = signaling.RootTopic(signaling.AppRoom("demo"))
+var demoRoot = signaling.RootTopic(engine.AppRoom("demo"))
 
 func announcement(t testing.TB, peer string) *nostr.Event {
 	t.Helper()
@@ -217,7 +218,7 @@ func announcement(t testing.TB, peer string) *nostr.Event {
 // offer is a message to a peer: no announce, so that it is not dropped first.
 func offer(t testing.TB, from, to string) *nostr.Event {
 	t.Helper()
-	return signed(t, signaling.SelfTopic(signaling.AppRoom("demo"), to),
+	return signed(t, signaling.SelfTopic(engine.AppRoom("demo"), to),
 		fmt.Sprintf(`{"peerId":%q,"offer":{"type":"offer","sdp":"sealed"},"peer":{"created":1}}`, from))
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -46,7 +47,7 @@ func TestLocal(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, r *Relay) {
 		var in, other inbox
 		cancel := r.Subscribe(forTopic(demoRoot), in.deliver)
-		defer r.Subscribe(forTopic(signaling.RootTopic(signaling.SyncRoom("demo"))), other.deliver)()
+		defer r.Subscribe(forTopic(signaling.RootTopic(engine.SyncRoom("demo"))), other.deliver)()
 		c := connect(t, r, "192.0.2.1")
 
 		if n := r.Audience(demoRoot); n != 0 {
@@ -74,7 +75,7 @@ func TestLocal(t *testing.T) {
 		c.expect(okText(ours, true, "duplicate: "))
 
 		// The browser can send to the hosted peer from now on.
-		self := signaling.SelfTopic(signaling.AppRoom("demo"), "hosted")
+		self := signaling.SelfTopic(engine.AppRoom("demo"), "hosted")
 		var hosted inbox
 		defer r.Subscribe(forTopic(self), hosted.deliver)()
 		off := offer(t, "browser", "hosted")

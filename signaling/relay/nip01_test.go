@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"os"
 	"reflect"
 	"slices"
@@ -126,7 +127,7 @@ func TestRequestSharesNoMemory(t *testing.T) {
 func malformed(s Stats) uint64 { return s.Refused.Malformed }
 
 func TestVerdicts(t *testing.T) {
-	self := signaling.SelfTopic(signaling.AppRoom("demo"), "nobody")
+	self := signaling.SelfTopic(engine.AppRoom("demo"), "nobody")
 	for _, tt := range []struct {
 		name   string
 		change func(ev *nostr.Event) // of a valid announce

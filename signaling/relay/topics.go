@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"sync"
 
 	"github.com/genosrtc/caddy-genosrtc/signaling"
@@ -28,7 +29,7 @@ func newTopics() *topics { return &topics{selfs: map[string]*selves{}} }
 func (t *topics) setRooms(databases []string) {
 	roots, rooms := map[string]string{}, map[string]bool{}
 	for _, name := range databases {
-		for _, room := range []string{signaling.AppRoom(name), signaling.SyncRoom(name)} {
+		for _, room := range []string{engine.AppRoom(name), engine.SyncRoom(name)} {
 			roots[signaling.RootTopic(room)] = room
 			rooms[room] = true
 		}

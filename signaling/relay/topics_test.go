@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"testing"
 
 	"github.com/genosrtc/caddy-genosrtc/signaling"
@@ -11,7 +12,7 @@ func TestSelfTopicsBelongToTheConnectionThatAnnouncedThem(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, r *Relay) {
 		a, b, c := connect(t, r, "192.0.2.1"), connect(t, r, "192.0.2.2"), connect(t, r, "192.0.2.3")
 		// A browser subscribes before it announces itself.
-		self := signaling.SelfTopic(signaling.AppRoom("demo"), "B")
+		self := signaling.SelfTopic(engine.AppRoom("demo"), "B")
 		b.send(req("self", self))
 		b.expect(`["EOSE","self"]`)
 
@@ -32,7 +33,7 @@ func TestSelfTopicsBelongToTheConnectionThatAnnouncedThem(t *testing.T) {
 		b.expect(okText(answer, true, `"`))
 
 		// Peers of one room are not known in the other.
-		other := signed(t, signaling.SelfTopic(signaling.SyncRoom("demo"), "B"), `{"peerId":"A"}`)
+		other := signed(t, signaling.SelfTopic(engine.SyncRoom("demo"), "B"), `{"peerId":"A"}`)
 		a.send(other)
 		a.expect(okText(other, false, "blocked: "))
 
@@ -103,20 +104,20 @@ func TestSetRooms(t *testing.T) {
 			c.send(ev)
 			c.expect(okText(ev, carried, ""))
 		}
-		send(signaling.AppRoom("demo"), `{"peerId":"P"}`, true)
-		send(signaling.SyncRoom("demo"), `{"peerId":"P"}`, true)
-		send(signaling.AppRoom("new"), `{"peerId":"P"}`, false)
+		send(engine.AppRoom("demo"), `{"peerId":"P"}`, true)
+		send(engine.SyncRoom("demo"), `{"peerId":"P"}`, true)
+		send(engine.AppRoom("new"), `{"peerId":"P"}`, false)
 
 		r.SetRooms([]string{"new", "other"})
-		send(signaling.AppRoom("new"), `{"peerId":"P"}`, true)
-		send(signaling.SyncRoom("other"), `{"peerId":"P"}`, true)
-		send(signaling.AppRoom("demo"), `{"peerId":"P","n":2}`, false)
+		send(engine.AppRoom("new"), `{"peerId":"P"}`, true)
+		send(engine.SyncRoom("other"), `{"peerId":"P"}`, true)
+		send(engine.AppRoom("demo"), `{"peerId":"P","n":2}`, false)
 		gone := offer(t, "Q", "P")
 		c.send(gone)
 		c.expect(okText(gone, false, "blocked: "))
 
 		r.SetRooms(nil)
-		send(signaling.AppRoom("new"), `{"peerId":"P","n":3}`, false)
+		send(engine.AppRoom("new"), `{"peerId":"P","n":3}`, false)
 	})
 }
 
