@@ -99,7 +99,11 @@ func (s *Server) start(cfg Config) (err error) {
 	if err := s.apply(cfg); err != nil {
 		return err
 	}
-	s.log.Info("GenosRTC runs", "udp", s.transport.Addrs(), "rooms", names(cfg.Rooms), "relays", len(cfg.Relays))
+	var udp []string
+	for _, addr := range s.transport.Addrs() {
+		udp = append(udp, addr.String())
+	}
+	s.log.Info("GenosRTC runs", "udp", udp, "rooms", names(cfg.Rooms), "relays", len(cfg.Relays))
 	return nil
 }
 
