@@ -3,13 +3,13 @@ package relay
 import (
 	"errors"
 	"fmt"
-	"github.com/genosrtc/caddy-genosrtc/engine"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/nbd-wtf/go-nostr"
 	"go.uber.org/goleak"

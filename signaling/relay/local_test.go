@@ -2,11 +2,11 @@ package relay
 
 import (
 	"fmt"
-	"github.com/genosrtc/caddy-genosrtc/engine"
 	"sync"
 	"testing"
 	"testing/synctest"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/nbd-wtf/go-nostr"
 )

@@ -1,9 +1,9 @@
 package relay
 
 import (
-	"github.com/genosrtc/caddy-genosrtc/engine"
 	"sync"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )

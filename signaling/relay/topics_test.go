@@ -2,9 +2,9 @@ package relay
 
 import (
 	"fmt"
-	"github.com/genosrtc/caddy-genosrtc/engine"
 	"testing"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 )
 
