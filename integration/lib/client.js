@@ -5,7 +5,8 @@ import WebSocket from 'ws'
 import { fingerprint, make } from '../pages/value.js'
 import { until, within } from './until.js'
 
-const codecs = {
+/** codecs are the two encodings of the session protocol. */
+export const codecs = {
   json: {
     protocol: 'genosrtc.v1.json',
     binary: false,

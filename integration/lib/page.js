@@ -26,13 +26,12 @@ export const launch = ({ mdns = false } = {}) =>
 export class Page {
   id = null
   #tab
-  #url
   #join
 
-  constructor(label, tab, url) {
+  constructor(label, tab, kind) {
     this.label = label
+    this.kind = kind
     this.#tab = tab
-    this.#url = url
   }
 
   /** open loads pages/{kind}.html from the static server at `site`; console lines of our own peer go to the test's output. */
@@ -40,8 +39,8 @@ export class Page {
     const context = await browser.newContext()
     const tab = await context.newPage()
     if (kind !== 'genosdb') tab.on('pageerror', error => console.log(`# ${label}: ${error.message}`))
-    const page = new Page(label, tab, `${site}/pages/${kind}.html`)
-    await tab.goto(page.#url)
+    const page = new Page(label, tab, kind)
+    await tab.goto(`${site}/pages/${kind}.html`)
     await page.#ready()
     return page
   }
@@ -91,7 +90,7 @@ export class Page {
   }
 
   #ready() {
-    return this.#tab.waitForFunction(() => window.ask, null, { timeout: 20_000 })
+    return this.#tab.waitForFunction(() => window.ask, null, { timeout: 60_000 })
   }
 
   /** ask makes one of the page's calls (pages/participant.js). */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
@@ -29,6 +30,14 @@ export class Server {
     const server = await Server.#create(name, nextPort++)
     server.#config = path.join(server.#folder, 'Caddyfile')
     await writeFile(server.#config, caddyfile(server.port, rooms))
+    return server
+  }
+
+  /** configured takes a Caddyfile of the scenario's own; text is a function of the server. */
+  static async configured(name, text) {
+    const server = await Server.#create(name, nextPort++)
+    server.#config = path.join(server.#folder, 'Caddyfile')
+    await writeFile(server.#config, text(server))
     return server
   }
 
@@ -64,12 +73,21 @@ export class Server {
   }
 
   spawn() {
-    const args = ['run', '--config', this.#config, '--adapter', 'caddyfile']
-    const env = { ...process.env, HOME: this.#folder, XDG_DATA_HOME: this.#folder, XDG_CONFIG_HOME: this.#folder }
-    const child = (this.#process = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] }))
+    const child = (this.#process = this.#command(['run', '--config', this.#config, '--adapter', 'caddyfile']))
     child.on('error', error => console.log(`# ${command}: ${error.message}`))
     child.stdout.pipe(this.#log, { end: false })
     child.stderr.pipe(this.#log, { end: false })
+  }
+
+  /** reload is `caddy reload` with another Caddyfile; it resolves with the exit code and what was said. */
+  async reload(text) {
+    const config = path.join(this.#folder, 'Caddyfile.reload')
+    await writeFile(config, text)
+    const child = this.#command(['reload', '--config', config, '--adapter', 'caddyfile', '--force'])
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (output += data))
+    const [code] = await once(child, 'close')
+    return { code, output }
   }
 
   listening() {
@@ -97,6 +115,11 @@ export class Server {
     await rm(this.#folder, { recursive: true, force: true })
     const log = await readFile(this.logFile, 'utf8')
     assert.ok(!/WARNING: DATA RACE|^panic:|^fatal error:|"msg":"panic/m.test(log), `see ${this.logFile}`)
+  }
+
+  #command(args) {
+    const env = { ...process.env, HOME: this.#folder, XDG_DATA_HOME: this.#folder, XDG_CONFIG_HOME: this.#folder }
+    return spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   }
 
   async #signal(signal) {

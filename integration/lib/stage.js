@@ -11,9 +11,9 @@ export const kind = process.env.GENOSDB_DIST ? 'genosdb' : 'peer'
 
 /**
  * stage starts a server with the given rooms (without any, the example's) and a browser, for all tests
- * of a file.
+ * of a file. caddyfile writes one of the scenario's own.
  */
-export function stage(name, { rooms = { demo: {} }, mdns = false } = {}) {
+export function stage(name, { rooms = { demo: {} }, caddyfile, mdns = false } = {}) {
   const stage = {
     server: null,
 
@@ -29,7 +29,8 @@ export function stage(name, { rooms = { demo: {} }, mdns = false } = {}) {
     client: (room, codec, options) => Client.join(stage.server.room(room), codec, options),
   }
   before(async () => {
-    stage.server = await (rooms ? Server.prepare(name, rooms) : Server.example(name))
+    if (caddyfile) stage.server = await Server.configured(name, caddyfile)
+    else stage.server = await (rooms ? Server.prepare(name, rooms) : Server.example(name))
     stage.site = await serve()
     stage.browser = await launch({ mdns })
     await stage.server.start()

@@ -1,5 +1,6 @@
 // What a test asks of a page, whatever gdb it runs: join, send, and a log of all that it was told.
 
+import { calls as traffic } from './traffic.js'
 import { fingerprint, make } from './value.js'
 
 /** install answers window.ask(call, ...args); more are calls of a special page. */
@@ -37,6 +38,7 @@ export function install(gdb, more = {}) {
     ping: peer => room.ping(peer),
     peers: () => Object.keys(room.getPeers()),
     leave: () => room.leave(),
+    ...traffic(() => room),
     ...more,
   }
   // A message of an error is told, a stack is not: it could quote the code of the library under test.

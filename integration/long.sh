@@ -1,0 +1,20 @@
+#!/bin/sh
+# Runs what takes minutes and is not part of test.sh: integration/long.sh reload, or soak
+#
+#   RELOADS=100   how many reloads
+#   MINUTES=10    how long the soak takes
+#
+# The server is built as users have it, without the race detector. With GENOSDB_DIST=<dist folder>
+# the pages are GenosDB. Figures are printed. See run.sh.
+set -eu
+cd "$(dirname "$0")"
+
+[ $# -gt 0 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+for name; do
+	[ -f "long/$name.test.js" ] || { echo "there is no long/$name.test.js" >&2; exit 2; }
+	set -- "$@" "long/$name.test.js"
+	shift
+done
+
+(cd .. && go build -tags nobadger,nomysql,nopgx -o build/caddy-long ./cmd/caddy)
+SERVER_CMD=$(realpath ../build/caddy-long) exec ./run.sh "$@"
