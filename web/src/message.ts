@@ -23,6 +23,7 @@ export interface ErrorMessage {
   code: string
   message: string
   seq?: number
+  id?: number
 }
 
 export type ServerMessage =

@@ -199,6 +199,7 @@ export class JoinedRoom implements Room {
       case 'error': {
         const error = new Failure(message.code, message.message)
         if (message.seq !== undefined) this.outbox.refuse(message.seq, error)
+        else if (message.id !== undefined) this.pings.finish(message.id, message.code)
         else this.events.emit('error', error)
       }
     }

@@ -83,6 +83,17 @@ test('ping', async (t) => {
   server.silent = false
 })
 
+test('a ping that the server refuses', async (t) => {
+  const { room, server } = await setUp(t)
+  server.silent = true
+  const refused = assert.rejects(room.ping(), { code: 'too_many' })
+  const [session] = server.sessions
+  await until(() => session.received.some(({ op }) => op === 'ping'))
+  const { id } = session.received.find(({ op }) => op === 'ping')
+  session.tell({ op: 'error', code: 'too_many', message: 'too many pings under way', id })
+  await refused
+})
+
 test('the server pings us', async (t) => {
   const { server } = await setUp(t)
   const [session] = server.sessions
