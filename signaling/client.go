@@ -156,6 +156,7 @@ func (c *client) serve(conn *websocket.Conn) error {
 	c.enter(Connected)
 	for _, r := range c.pool.openRooms() {
 		c.out.refresh(r)
+		r.introduce(c.url)
 	}
 
 	ctx, fail := context.WithCancelCause(c.hard)

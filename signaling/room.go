@@ -31,8 +31,10 @@ type room struct {
 }
 
 type hostedPeer struct {
-	topic string
-	gone  bool // it has said goodbye
+	topic     string
+	typ       string // as announced last
+	announced bool   // and has not said goodbye since
+	gone      bool   // it has said goodbye
 }
 
 func newRoom(p *Pool, id string, key envelopeKey, deliver func(engine.Signal)) *room {
@@ -90,16 +92,43 @@ func (r *room) Announce(peer, typ string) {
 	r.mu.Lock()
 	h, ok := r.hosted[peer]
 	ok = ok && !h.gone
+	if ok {
+		h.announced, h.typ = true, typ
+	}
 	r.mu.Unlock()
 	if ok {
 		r.pool.submit(draft{room: r, kind: engine.Announce, from: peer, typ: typ})
 	}
 }
 
+// introduce announces to one relay the hosted peers that were announced before
+// it was connected.
+func (r *room) introduce(relay string) {
+	var drafts []draft
+	r.mu.Lock()
+	for peer, h := range r.hosted {
+		if h.announced {
+			drafts = append(drafts, draft{room: r, kind: engine.Announce, relay: relay, from: peer, typ: h.typ})
+		}
+	}
+	r.mu.Unlock()
+	for _, d := range drafts {
+		r.pool.submit(d)
+	}
+}
+
+// present tells whether a peer was announced and has not said goodbye.
+func (r *room) present(peer string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, ok := r.hosted[peer]
+	return ok && h.announced
+}
+
 func (r *room) Bye(peer string) {
 	r.mu.Lock()
 	if h, ok := r.hosted[peer]; ok {
-		h.gone = true
+		h.gone, h.announced = true, false
 	}
 	r.mu.Unlock()
 	r.pool.submit(draft{room: r, kind: engine.Bye, from: peer})

@@ -21,12 +21,13 @@ type draft struct {
 	sdp      string
 }
 
-// key names the peer whose presence a draft is about (see queue).
+// key names the peer whose presence a draft is about (see queue), and the
+// relay that is told, as what one hears the others may not.
 func (d draft) key() string {
 	if d.kind == engine.Offer || d.kind == engine.Answer {
 		return ""
 	}
-	return d.room.sub + d.from
+	return d.room.sub + d.from + d.relay
 }
 
 func (d draft) topic() string {
@@ -54,6 +55,9 @@ func (p *Pool) sign() {
 			lost := p.drafts.clear() // by the end of p.ctx only
 			p.count(func(n *Stats) { n.Lost += uint64(lost) })
 			return
+		}
+		if d.kind == engine.Announce && !d.room.present(d.from) {
+			continue // it has said goodbye meanwhile
 		}
 		topic := d.topic()
 		relays := p.listeners(d.relay, topic)
