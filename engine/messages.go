@@ -38,7 +38,10 @@ func (r *Room) send(s *Seat, o Outgoing, frames [][]byte) {
 		return
 	}
 	r.seq++
-	m := &Message{Seq: r.seq, Channel: o.Channel, From: s.id, Content: o.Content}
+	var m *Message
+	if len(r.seats) > 1 { // else nobody takes it
+		m = &Message{Seq: r.seq, Channel: o.Channel, From: s.id, Content: o.Content}
+	}
 	if o.To == nil {
 		for _, other := range r.seats {
 			if other != s {

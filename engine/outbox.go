@@ -11,8 +11,10 @@ type outbox struct {
 	limit int
 
 	mu    sync.Mutex
-	turns []*lane // channels with something to send, next first
+	first *lane // of those with something to send, whose turn is next
+	last  *lane
 	lanes map[string]*lane
+	spare *lane // an empty one, for the next channel
 	bytes int
 	ended bool
 	// wake has room for one token: something was put, the link is writable
@@ -20,15 +22,18 @@ type outbox struct {
 	wake chan struct{}
 }
 
+// lane is a channel with something to send.
 type lane struct {
-	channel string
-	items   []*outgoing
+	channel     string
+	first, last *outgoing
+	next        *lane // in turn
 }
 
 // outgoing is one message on its way to one link.
 type outgoing struct {
 	frames [][]byte // shared with other links
-	next   int
+	sent   int      // frames
+	next   *outgoing
 	// seat hears what becomes of it; nil for messages of the engine's own.
 	seat     *Seat
 	ref      uint64
@@ -57,13 +62,38 @@ func (o *outbox) put(channel string, m *outgoing) error {
 	o.bytes += size
 	q := o.lanes[channel]
 	if q == nil {
-		q = &lane{channel: channel}
-		o.lanes[channel] = q
-		o.turns = append(o.turns, q)
+		q = o.lane(channel)
+		o.queue(q)
 	}
-	q.items = append(q.items, m)
+	if q.first == nil {
+		q.first = m
+	} else {
+		q.last.next = m
+	}
+	q.last = m
 	o.signal()
 	return nil
+}
+
+// lane makes the lane of a channel that has none.
+func (o *outbox) lane(channel string) *lane {
+	q := o.spare
+	if o.spare = nil; q == nil {
+		q = new(lane)
+	}
+	q.channel = channel
+	o.lanes[channel] = q
+	return q
+}
+
+// queue gives a lane the last turn.
+func (o *outbox) queue(q *lane) {
+	if o.first == nil {
+		o.first = q
+	} else {
+		o.last.next = q
+	}
+	o.last = q
 }
 
 func (o *outbox) writable() { o.signal() }
@@ -109,30 +139,32 @@ func (o *outbox) over() bool {
 func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended || len(o.turns) == 0 {
+	q := o.first
+	if o.ended || q == nil {
 		return nil, nil, o.ended
 	}
-	q := o.turns[0]
-	m = q.items[0]
-	f = m.frames[m.next]
-	m.next++
+	m = q.first
+	f = m.frames[m.sent]
+	m.sent++
 	o.bytes -= len(f)
-	if m.next == len(m.frames) {
-		q.items = q.items[1:]
+	if m.sent == len(m.frames) {
+		q.first = m.next
 	}
-	o.turns = o.turns[1:]
-	if len(q.items) > 0 {
-		o.turns = append(o.turns, q)
-	} else {
-		delete(o.lanes, q.channel)
+	o.first, q.next = q.next, nil
+	if q.first != nil {
+		o.queue(q)
+		return m, f, false
 	}
+	delete(o.lanes, q.channel)
+	*q = lane{}
+	o.spare = q
 	return m, f, false
 }
 
 // passed reports progress after a frame was written.
 func (m *outgoing) passed(peer string) {
 	if m.seat != nil && m.progress {
-		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.next) / float64(len(m.frames))})
+		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.sent) / float64(len(m.frames))})
 	}
 }
 
@@ -141,11 +173,11 @@ func (o *outbox) end() {
 	o.mu.Lock()
 	o.ended = true
 	lanes := o.lanes
-	o.lanes, o.turns, o.bytes = nil, nil, 0
+	o.lanes, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, 0
 	o.signal()
 	o.mu.Unlock()
 	for _, q := range lanes {
-		for _, m := range q.items {
+		for m := q.first; m != nil; m = m.next {
 			if m.seat != nil {
 				m.seat.push(Result{m.ref, o.link.pair.remote, ErrPeerGone})
 			}

@@ -72,6 +72,9 @@ type session struct {
 	written chan struct{}       // the batch was
 	pings   pings
 
+	// Of the writer.
+	encoding Message
+
 	// Of the reader.
 	taken  uint64 // the highest seq of the client
 	faults faults

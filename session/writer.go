@@ -181,7 +181,10 @@ func (s *session) send(messages [][]byte) bool {
 func (s *session) encodeEvent(e engine.Event) []byte {
 	if e, ok := e.(*engine.Message); ok {
 		return e.Encodings.Get(s.Codec.slot(), func() []byte {
-			return s.Codec.Encode(&Message{Op: OpMessage, Seq: e.Seq, Channel: e.Channel, From: e.From, Content: e.Content})
+			// Not a Message of its own: it is large, and would be garbage at once.
+			s.encoding = Message{Op: OpMessage, Seq: e.Seq, Channel: e.Channel, From: e.From, Content: e.Content}
+			defer func() { s.encoding = Message{} }()
+			return s.Codec.Encode(&s.encoding)
 		})
 	}
 	return s.Codec.Encode(s.message(e))
