@@ -99,6 +99,7 @@ const (
 	maxPings       = 256 // under way for one seat
 	inboxSize      = 256
 	maxTargets     = 1_000
+	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
 	maxNonces      = 256 // channel names that a hosted peer remembers the nonce of
 	highWater      = 64 << 10
 	maxRenegotiate = 4 // descriptions under way on one link

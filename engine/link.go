@@ -150,6 +150,9 @@ func (l *link) finish(err error) {
 func (l *link) release() {
 	if l.opening.CompareAndSwap(true, false) {
 		l.room.node.handshakes.Add(-1)
+		if l.dialed {
+			l.room.node.dials.Add(-1)
+		}
 	}
 }
 

@@ -164,6 +164,23 @@ func TestTwoServersLinkTheirPeers(t *testing.T) {
 	})
 }
 
+// Of many links that two servers want at once, some must wait for others to
+// open, but not for the next announces.
+func TestServersMeshBeyondTheBoundOfHandshakes(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		_, r1 := serve(t, net, "one", engine.RoomConfig{}, engine.Limits{Handshakes: 4})
+		_, r2 := serve(t, net, "two", engine.RoomConfig{}, engine.Limits{Handshakes: 4})
+		for range 5 {
+			join(t, r1, engine.SeatConfig{})
+			join(t, r2, engine.SeatConfig{})
+		}
+		settle(15 * time.Second)
+		if got := r1.Stats().Links; got != 36 {
+			t.Errorf("%d of 36 links", got)
+		}
+	})
+}
+
 func TestTooLargeForLinksReachesSeats(t *testing.T) {
 	bubble(t, func(t *testing.T, net *memnet.Network) {
 		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})

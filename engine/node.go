@@ -32,6 +32,7 @@ type Node struct {
 	counters   counters
 	links      atomic.Int64 // live and opening
 	handshakes atomic.Int64 // opening
+	dials      atomic.Int64 // opening, by offers of ours
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
@@ -127,6 +128,15 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// mayDial tells whether one more link may be opened by an offer of ours. A
+// quarter of the handshakes is for these: two servers that dial each other need
+// the rest to answer, and neither takes the other for a flood of offers.
+func (n *Node) mayDial() bool {
+	limits := n.limits.Load()
+	return n.dials.Load() < int64(max(1, limits.Handshakes/4)) &&
+		n.handshakes.Load() < int64(limits.Handshakes) && n.links.Load() < int64(limits.Links)
 }
 
 func (n *Node) forget(r *Room) {

@@ -27,8 +27,9 @@ type pair struct {
 	author    string
 
 	// dialAt is when we may make an offer; zero if nothing was heard since the
-	// last link.
+	// last link. toDial means that it is in the room's queue of them.
 	dialAt time.Time
+	toDial bool
 }
 
 func (h *hosted) pair(remote string) *pair {
@@ -126,11 +127,38 @@ func (r *Room) maybeDial(p *pair) {
 			p.dialAt = now.Add(dialAfter)
 		}
 	}
-	if now.Before(p.dialAt) || now.Before(p.notBefore) {
+	if now.Before(p.dialAt) || now.Before(p.notBefore) || p.toDial {
 		return
 	}
-	p.dialAt = now.Add(redialAfter)
-	r.connect(p, nil)
+	if len(r.toDial) >= maxToDial {
+		r.node.counters.drop("link: not dialled, too many wait")
+		return
+	}
+	p.toDial = true
+	r.toDial = append(r.toDial, p)
+	r.dial()
+}
+
+// dial makes the offers that are due, as many as may be under way. The others
+// follow as links open or fail.
+func (r *Room) dial() {
+	for len(r.toDial) > 0 && r.node.mayDial() {
+		p := r.toDial[0]
+		r.toDial = r.toDial[1:]
+		p.toDial = false
+		current := r.hosted[p.h.id] == p.h && p.h.pairs[p.remote] == p && !r.closing
+		if current && p.live == nil && p.attempt == nil && p.offer == nil {
+			p.dialAt = r.now().Add(redialAfter)
+			r.connect(p, nil)
+		}
+	}
+	if len(r.toDial) > 0 && !r.dialing {
+		r.dialing = true // other rooms may have taken all
+		r.after(time.Second, func() {
+			r.dialing = false
+			r.dial()
+		})
+	}
 }
 
 // connect begins a link: by answering the offer s, or without one by making
@@ -152,6 +180,7 @@ func (r *Room) connect(p *pair, s *Signal) bool {
 		l.relay, l.author = s.Relay, s.Author
 	} else {
 		l.dialed = true
+		n.dials.Add(1)
 	}
 	p.attempt = l
 	r.tasks.Go(func() { r.describe(l, s) })
@@ -279,6 +308,7 @@ func (r *Room) linkOpened(l *link) {
 		s.push(PeerEvent{PeerJoin, Peer{rem.id, rem.typ}})
 	}
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
+	r.dial()
 }
 
 // linkClosed clears up after a link. It is called once for every link, whatever
@@ -297,6 +327,7 @@ func (r *Room) linkClosed(l *link, err error) {
 		r.log.Debug("link closed", "peer", p.remote, "hosted", p.h.id, "reason", err)
 		r.advance(p)
 	}
+	r.dial()
 }
 
 // unlinked takes the live link from a pair and tells the seats.

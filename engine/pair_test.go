@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -277,6 +278,31 @@ func TestOffersThatNeverConnectAreBounded(t *testing.T) {
 			t.Errorf("after the flood: %+v", s)
 		}
 		alive(t, p, c, "after the flood")
+	})
+}
+
+// Strangers that announce themselves and never answer cost a bounded number of
+// offers, and do not keep pages out, which offer themselves.
+func TestStrangersToDialAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		n, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{Handshakes: 8, RemotesPerRoom: 10})
+		sig, _ := rawSignals(t, net)
+		for i := range 6000 {
+			id := fmt.Sprintf("0%019d", i)
+			sig.Host(id)
+			sig.Announce(id, "")
+			settle(time.Microsecond)
+			if s := n.Stats(); s.Handshakes > 2 {
+				t.Fatalf("%d offers are open", s.Handshakes)
+			}
+		}
+		if s := n.Stats(); s.Dropped["link: not dialled, too many wait"] == 0 {
+			t.Errorf("dropped %v", s.Dropped)
+		}
+		p := openPage(t, net, "load", "zzzz", "demo", "")
+		c := join(t, room, engine.SeatConfig{})
+		settle(3 * time.Second)
+		alive(t, p, c, "during the flood")
 	})
 }
 

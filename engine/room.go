@@ -57,6 +57,8 @@ type Room struct {
 	seq      uint64             // of the last message
 	pings    map[uint64]*relayedPing
 	pingSeq  uint64
+	toDial   []*pair // in order
+	dialing  bool    // dial will be called in any case
 	closing  bool
 }
 
