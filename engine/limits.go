@@ -100,7 +100,7 @@ const (
 	inboxSize      = 256
 	maxTargets     = 1_000
 	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
-	maxNonces      = 256 // channel names that a hosted peer remembers the nonce of
+	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
 	highWater      = 64 << 10
 	maxRenegotiate = 4 // descriptions under way on one link
 )
