@@ -9,7 +9,7 @@ import { Session } from './session.js'
 // Whom a participant names, by their distance in the ring of all.
 const FEW = [1, 7, 13]
 
-/** load is what everybody says: `rate` messages a second, one in `share` of them to all, the others to three. */
+/** Company is all of them. */
 export class Company {
   #all
 
@@ -39,8 +39,14 @@ export class Company {
     return { hosted: ends.reduce((sum, n) => sum + n, 0) - 2 * between, between }
   }
 
+  /** start lets everybody send `rate` messages a second, one in `share` of them to all, the others to three. */
   async start(load) {
     await Promise.all(this.#all.map((one, i) => one.start({ ...load, few: this.#few(i).map(({ peer }) => peer) })))
+  }
+
+  /** stop resolves with what each has sent. */
+  stop() {
+    return Promise.all(this.#all.map(one => one.stop()))
   }
 
   /**
@@ -48,7 +54,7 @@ export class Company {
    * of order or complained of, and resolves with the numbers of messages sent and received.
    */
   async settle() {
-    const sent = await Promise.all(this.#all.map(one => one.stop()))
+    const sent = await this.stop()
     const missing = async () => {
       const lines = []
       for (const [r, receiver] of this.#all.entries()) {
