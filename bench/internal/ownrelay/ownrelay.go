@@ -3,6 +3,7 @@
 package ownrelay
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -22,8 +23,8 @@ const (
 	StatsPath = "/stats"
 )
 
-// Serve runs the relay on an address, until it fails.
-func Serve(address string, limits relay.Limits) error {
+// New makes the relay and its endpoint. close ends its connections.
+func New(limits relay.Limits) (h http.Handler, close func()) {
 	r := relay.New(relay.Config{Limits: limits, Logger: slog.New(slog.DiscardHandler)})
 	r.SetRooms([]string{Database})
 	mux := http.NewServeMux()
@@ -32,5 +33,13 @@ func Serve(address string, limits relay.Limits) error {
 		// An error is the client's going away.
 		_ = json.NewEncoder(w).Encode(r.Stats())
 	})
-	return fmt.Errorf("serving our relay: %w", http.ListenAndServe(address, mux))
+	// Without a deadline there is no error.
+	return mux, func() { _ = r.Close(context.Background()) }
+}
+
+// Serve runs the relay on an address, until it fails.
+func Serve(address string, limits relay.Limits) error {
+	h, stop := New(limits)
+	defer stop()
+	return fmt.Errorf("serving our relay: %w", http.ListenAndServe(address, h))
 }

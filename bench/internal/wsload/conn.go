@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -44,6 +45,30 @@ func Dial(ctx context.Context, url, from string) (*Conn, error) {
 	return &Conn{conn: conn, r: bufio.NewReaderSize(r, bufferSize)}, nil
 }
 
+// ReadyWithin is how long a server may take until it can be used.
+const ReadyWithin = 30 * time.Second
+
+// WaitUntilReady waits until a server accepts a connection, which it closes
+// again. ended is closed when the server has ended.
+func WaitUntilReady(ctx context.Context, url string, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, ReadyWithin)
+	defer cancel()
+	for {
+		conn, err := Dial(ctx, url, "")
+		if err == nil {
+			conn.Close()
+			return nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ended:
+			return fmt.Errorf("the server ended before it could be used: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("the server was not ready within %v: %w", ReadyWithin, err)
+		}
+	}
+}
+
 // Frame makes a text message that Send takes. Its masking key is zero, which is
 // as good as any other when nobody between could be misled.
 func Frame(text []byte) []byte {
@@ -51,8 +76,14 @@ func Frame(text []byte) []byte {
 	return ws.MustCompileFrame(ws.MaskFrameWith(ws.NewTextFrame(text), [4]byte{}))
 }
 
+// sendWithin bounds a write: a server that does not read is an error.
+const sendWithin = 10 * time.Second
+
 // Send writes frames.
 func (c *Conn) Send(frames []byte) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(sendWithin)); err != nil {
+		return err
+	}
 	_, err := c.conn.Write(frames)
 	return err
 }
