@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -51,6 +52,9 @@ type App struct {
 	claim *claim
 	key   string // of the node in nodes; empty until it is acquired
 	node  *node
+
+	released  sync.Once
+	releasing sync.WaitGroup
 }
 
 // CaddyModule returns the Caddy module information.
@@ -123,10 +127,13 @@ func (a *App) Start() error {
 	return a.node.hold(a.claim)
 }
 
-// Stop takes the configuration out of effect. On a reload the server goes on
-// by the new one, else it is closed.
+// Stop begins to take the configuration out of effect. On a reload the server
+// goes on by the new one, else it is closed. It does not wait: the HTTP app may
+// be stopped after this one, and takes its grace period for that. Cleanup waits.
 func (a *App) Stop() error {
-	a.node.release(a.claim)
+	a.released.Do(func() {
+		a.releasing.Go(func() { a.node.release(a.claim) })
+	})
 	return nil
 }
 
@@ -136,15 +143,16 @@ func (a *App) Cleanup() error {
 	if a.key == "" {
 		return nil
 	}
-	a.node.release(a.claim)
+	_ = a.Stop()
+	a.releasing.Wait()
 	_, err := nodes.Delete(a.key)
 	a.key = ""
 	return err
 }
 
 // stopping handles Caddy's event of that name, which comes before any app is
-// stopped: the HTTP app may take as long as its grace period for that, and
-// stops in any order with this one. Sessions are told at once.
+// stopped: in any order, and the HTTP app may take as long as its grace period.
+// Sessions are told at once.
 type stopping struct{ app *App }
 
 // Handle implements caddyevents.Handler.
