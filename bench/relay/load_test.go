@@ -41,7 +41,7 @@ func signTest(t *testing.T, n int) []browser.Event {
 func TestMeasure(t *testing.T) {
 	own, closeRelay := ownrelay.New(endless)
 	defer closeRelay()
-	s := sizes{warmup: 5, events: 20, publishers: 2, subscribers: 3, window: 4}
+	s := sizes{warmup: 5, events: 20, sparse: 5, publishers: 2, subscribers: 3, window: 4}
 	events := signTest(t, s.total())
 	for name, relay := range map[string]http.Handler{"own": own, "bare": newBareRelay()} {
 		values, err := measure(t.Context(), serveTest(t, relay), testTopic, s, events)

@@ -62,7 +62,7 @@ func run() error {
 	if len(os.Args) == 4 && os.Args[1] == "serve" {
 		return serve(os.Args[2], os.Args[3])
 	}
-	var s sizes
+	s := sizes{sparse: 100}
 	n := flag.Int("rounds", 5, "how often each relay is measured")
 	flag.IntVar(&s.events, "events", 1500, "events in each phase")
 	flag.IntVar(&s.warmup, "warmup", 200, "events before each phase")

@@ -17,18 +17,16 @@ import (
 type sizes struct {
 	warmup      int // events before each of the first two phases
 	events      int // in each of them
+	sparse      int // in the third, whose deliveries are timed
 	publishers  int
 	subscribers int
 	window      int // events under way, of all publishers together
 }
 
-// The third phase: sparse events, whose deliveries are timed.
-const (
-	sparseEvents = 100
-	sparsePeriod = 50 * time.Millisecond
-)
+// sparsePeriod is the pace of the third phase.
+const sparsePeriod = 50 * time.Millisecond
 
-func (s sizes) total() int { return 2*s.warmup + 2*s.events + sparseEvents }
+func (s sizes) total() int { return 2*s.warmup + 2*s.events + s.sparse }
 
 // The rows of the table.
 const (
@@ -83,7 +81,7 @@ func measure(ctx context.Context, relay *running, topic string, s sizes, events 
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
 	values[deliveryRate] = values[fanOutRate] * float64(s.subscribers)
-	if err := l.publish(next, next+sparseEvents, sparsePeriod); err != nil {
+	if err := l.publish(next, next+s.sparse, sparsePeriod); err != nil {
 		return nil, fmt.Errorf("latency: %w", err)
 	}
 	all := l.latencies()
