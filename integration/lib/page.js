@@ -5,7 +5,7 @@ import { within } from './until.js'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 
-// Everything is on the loopback interface of a network namespace, and nothing may be throttled.
+// No page is slowed down because it is not looked at, and Chromium asks for nothing by itself.
 const FLAGS = [
   '--disable-background-networking',
   '--disable-background-timer-throttling',
@@ -34,7 +34,7 @@ export class Page {
     this.#tab = tab
   }
 
-  /** open loads pages/{kind}.html from the static server at `site`; console lines of our own peer go to the test's output. */
+  /** open loads pages/{kind}.html from `site`. Errors of our own pages are shown; GenosDB's would quote its code. */
   static async open(browser, site, label, kind) {
     const context = await browser.newContext()
     const tab = await context.newPage()

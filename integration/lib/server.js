@@ -79,15 +79,15 @@ export class Server {
     child.stderr.pipe(this.#log, { end: false })
   }
 
-  /** reload is `caddy reload` with another Caddyfile; it resolves with the exit code and what was said. */
+  /** reload is `caddy reload` with another Caddyfile; it resolves with {ok, said}. */
   async reload(text) {
     const config = path.join(this.#folder, 'Caddyfile.reload')
     await writeFile(config, text)
     const child = this.#command(['reload', '--config', config, '--adapter', 'caddyfile', '--force'])
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (output += data))
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', text => (said += text))
     const [code] = await once(child, 'close')
-    return { code, output }
+    return { ok: code === 0, said }
   }
 
   listening() {

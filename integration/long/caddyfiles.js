@@ -12,7 +12,7 @@ export function caddyfile({ port, relay, taken }, { global = '', app = '', udp =
 	${global}
 	genosrtc {
 		udp 127.0.0.1:${udp}
-		relays ${relay} ${app}
+		${relay ? `relays ${relay} ${app}` : ''}
 	}
 }
 http://:${port} {
@@ -21,9 +21,7 @@ http://:${port} {
 		room demo
 		${directive}
 	}
-	handle /hang {
-		reverse_proxy 127.0.0.1:${taken}
-	}
+	${taken ? `handle /hang {\nreverse_proxy 127.0.0.1:${taken}\n}` : ''}
 	${site}
 }
 ${sites}
@@ -48,8 +46,10 @@ export const changes = {
   'another handler before': (at, n) => ({ site: `handle /number {\nrespond "number ${n}"\n}\nencode gzip` }),
 }
 
-/** failures are configurations that are refused, and what is said of them. All want to end everything. */
+// What would end sessions, were it not refused with the rest.
 const ruin = { directive: 'room other {\npassword changed\n}' }
+
+/** failures are configurations that are refused, and what is said of them, by name. */
 export const failures = {
   'a Caddyfile that is none': [at => caddyfile(at, { site: '}' }), /./],
   'an option that there is not': [at => caddyfile(at, { directive: 'rooom other' }), /unknown option .*rooom/],

@@ -49,6 +49,12 @@ export class Company {
     return Promise.all(this.#all.map(one => one.stop()))
   }
 
+  /** close ends all sessions and pages. */
+  async close() {
+    for (const session of this.sessions) session.drop()
+    for (const { page } of this.pages) await page.close()
+  }
+
   /**
    * settle stops the traffic and waits until all has arrived. It fails with what was lost, doubled, out
    * of order or complained of, and resolves with the numbers of messages sent and received.
@@ -102,7 +108,9 @@ export class Company {
   #few(i) {
     const named = this.#all.filter(({ peer }) => peer)
     const self = this.#all[i]
-    return FEW.map(distance => named[(i + distance) % named.length]).filter(one => one !== self)
+    const few = new Set(FEW.map(distance => named[(i + distance) % named.length]))
+    few.delete(self)
+    return [...few]
   }
 }
 

@@ -30,12 +30,16 @@ export async function heap() {
   return Math.round(Number(/^# HeapInuse = (\d+)/m.exec(profile)[1]) / 1024)
 }
 
-/** post sends a configuration to the admin API, and resolves with the status. */
-export const post = (path, body, type) =>
+/** load gives a Caddyfile to the admin API, and resolves with {ok, said}. */
+export const load = caddyfile =>
   new Promise((resolve, reject) => {
-    const request = http.request(ADMIN + path, { method: 'POST', agent: false, headers: { 'Content-Type': type } })
-    request.on('error', reject).on('response', response => response.resume().on('end', () => resolve(response.statusCode)))
-    request.end(body)
+    const headers = { 'Content-Type': 'text/caddyfile', 'Cache-Control': 'must-revalidate' } // even if it is the same
+    const request = http.request(`${ADMIN}/load`, { method: 'POST', agent: false, headers }, response => {
+      let said = ''
+      response.setEncoding('utf8').on('data', text => (said += text))
+      response.on('end', () => resolve({ ok: response.statusCode === 200, said })).on('error', reject)
+    })
+    request.on('error', reject).end(caddyfile)
   })
 
 // Each request has a connection of its own, so that none is left idle and counted.
