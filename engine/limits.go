@@ -95,12 +95,18 @@ const (
 	// sdpTime bounds the making of a session description.
 	sdpTime = 10 * time.Second
 
+	// highWater is the number of bytes in a link's transport from which on its
+	// outbox waits, until there are less than LowWater. Acknowledged bytes are
+	// what leaves: far less would have the writer woken for each frame, and
+	// starve links with a long round trip; far more would let a bulk transfer
+	// delay the other channels, which take turns before it only.
+	highWater = 256 << 10
+
 	pingTime       = 10 * time.Second
 	maxPings       = 256 // under way for one seat
 	inboxSize      = 256
 	maxTargets     = 1_000
 	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
 	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
-	highWater      = 64 << 10
-	maxRenegotiate = 4 // descriptions under way on one link
+	maxRenegotiate = 4     // descriptions under way on one link
 )

@@ -164,7 +164,7 @@ func TestSlowAndGone(t *testing.T) {
 		b := enter(t, Config{Room: open(t, process(t, far, engine.Limits{}), engine.RoomConfig{})})
 		a.peer("join", b.id)
 		near.Freeze(true)
-		bytes := strings.Repeat("AAAA", 50_000)
+		bytes := strings.Repeat("AAAA", 200_000) // more than a link takes at once
 		results := func(seq int, reason string) {
 			t.Helper()
 			for told, acked := false, false; !told || !acked; {
