@@ -15,6 +15,9 @@ func ValidChannel(name string) bool {
 
 // postCtx is post that gives up when ctx ends.
 func (r *Room) postCtx(ctx context.Context, f func()) error {
+	if r.tryPost(f) {
+		return nil
+	}
 	select {
 	case r.inbox <- f:
 		return nil

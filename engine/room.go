@@ -111,6 +111,10 @@ func (r *Room) run() {
 		select {
 		case f := <-r.inbox:
 			f()
+			// Nobody else receives: what is there now need not be waited for.
+			for range len(r.inbox) {
+				(<-r.inbox)()
+			}
 		case <-r.stopping:
 			return
 		}
@@ -120,10 +124,28 @@ func (r *Room) run() {
 // post hands f to the actor. It waits while the inbox is full, which is how the
 // room holds its sources back, and reports whether the room still ran.
 func (r *Room) post(f func()) bool {
+	if r.tryPost(f) {
+		return true
+	}
 	select {
 	case r.inbox <- f:
 		return true
 	case <-r.done:
+		return false
+	}
+}
+
+// tryPost is post that does not wait: the usual case, and cheaper.
+func (r *Room) tryPost(f func()) bool {
+	select {
+	case <-r.done:
+		return false
+	default:
+	}
+	select {
+	case r.inbox <- f:
+		return true
+	default:
 		return false
 	}
 }

@@ -32,32 +32,22 @@ func (msgpackCodec) split(raw []byte, found *fieldValues) error {
 		return errNotMap
 	}
 	for range v.count / 2 {
-		var key value
-		if key, rest, err = cutKey(rest); err != nil {
-			return fmt.Errorf("not valid MessagePack: %w", err)
+		key, at, err := cutValue(rest)
+		if err == nil {
+			_, rest, err = cutValue(at)
 		}
-		var whole []byte
-		if whole, rest, err = cutValue(rest); err != nil {
+		if err != nil {
 			return fmt.Errorf("not valid MessagePack: %w", err)
 		}
 		// A key that is no string is a field that we do not know.
 		if key.kind == kindString {
-			found.set(string(key.bytes), whole)
+			found.set(string(key.bytes), at[:len(at)-len(rest)])
 		}
 	}
 	if len(rest) > 0 {
 		return fmt.Errorf("not valid MessagePack: %d bytes after the map", len(rest))
 	}
 	return nil
-}
-
-// cutKey cuts a key off b, which may be of any kind.
-func cutKey(b []byte) (key value, rest []byte, err error) {
-	whole, rest, err := cutValue(b)
-	if err == nil {
-		key, _, err = nextValue(whole)
-	}
-	return key, rest, err
 }
 
 // text is a string that is valid UTF-8.

@@ -132,18 +132,18 @@ func contain(k kind, n uint64, b []byte) (value, []byte, error) {
 	return value{kind: k, bytes: b[:n:n]}, b[n:], nil
 }
 
-// cutValue cuts a whole value off b, with all that it contains. It needs no
-// stack, which a client could exhaust.
-func cutValue(b []byte) (whole, rest []byte, err error) {
-	rest = b
-	for todo := 1; todo > 0; todo-- {
+// cutValue reads the value that b begins with and cuts all of it off, with what
+// an array or map contains. It needs no stack, which a client could exhaust.
+func cutValue(b []byte) (first value, rest []byte, err error) {
+	first, rest, err = nextValue(b)
+	for todo := first.count; todo > 0 && err == nil; todo-- {
 		var v value
-		if v, rest, err = nextValue(rest); err != nil {
-			return nil, nil, err
+		if v, rest, err = nextValue(rest); err == nil {
+			todo += v.count
 		}
-		if todo += v.count; todo-1 > len(rest) {
-			return nil, nil, io.ErrUnexpectedEOF
+		if todo-1 > len(rest) {
+			err = io.ErrUnexpectedEOF
 		}
 	}
-	return b[:len(b)-len(rest)], rest, nil
+	return first, rest, err
 }

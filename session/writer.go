@@ -23,6 +23,11 @@ func (s *session) reply(r reply) bool {
 	select {
 	case s.replies <- r:
 		return r.end == nil
+	default: // to wait costs more
+	}
+	select {
+	case s.replies <- r:
+		return r.end == nil
 	case <-s.ctx.Done():
 		return false
 	}
