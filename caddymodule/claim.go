@@ -44,6 +44,16 @@ func (c *claim) add(s *site, rooms []genosrtc.Room) error {
 	return nil
 }
 
+// user is the site that has the handler, or nil.
+func (c *claim) user(h *genosrtc.Handler) *site {
+	for _, s := range c.sites {
+		if slices.Contains(s.handlers(), h) {
+			return s
+		}
+	}
+	return nil
+}
+
 func named(name string) func(genosrtc.Room) bool {
 	return func(r genosrtc.Room) bool { return r.Name == name }
 }
@@ -54,6 +64,16 @@ type site struct {
 	rooms []string
 	genosrtc.Settings
 	handler *genosrtc.Handler // set when the claim is settled, nil if it is not held
+	// kept are further handlers, for the sessions that they have: those of
+	// earlier sites that may have been this one.
+	kept []*genosrtc.Handler
+}
+
+func (s *site) handlers() []*genosrtc.Handler {
+	if s.handler == nil {
+		return nil
+	}
+	return append([]*genosrtc.Handler{s.handler}, s.kept...)
 }
 
 // match tells whether a request's path is one of the site's.

@@ -108,11 +108,13 @@ func (n *node) drop(c *claim) {
 	}
 	for _, other := range n.claims {
 		for _, s := range other.sites {
-			if n.user(s.handler) != s {
-				continue
-			}
-			if err := s.handler.Configure(s.Settings); err != nil {
-				log.Error("the site's settings are not in effect", "path", s.path, "error", err)
+			for _, h := range s.handlers() {
+				if n.user(h) != s {
+					continue
+				}
+				if err := h.Configure(s.Settings); err != nil {
+					log.Error("the site's settings are not in effect", "path", s.path, "error", err)
+				}
 			}
 		}
 	}
@@ -124,11 +126,13 @@ func (n *node) close(sites []*site) {
 	defer cancel()
 	var closing sync.WaitGroup
 	for _, s := range sites {
-		if s.handler != nil && n.user(s.handler) == nil {
-			closing.Go(func() {
-				// An error says that clients were cut.
-				_ = s.handler.Close(ctx)
-			})
+		for _, h := range s.handlers() {
+			if n.user(h) == nil {
+				closing.Go(func() {
+					// An error says that clients were cut.
+					_ = h.Close(ctx)
+				})
+			}
 		}
 	}
 	closing.Wait()
@@ -150,7 +154,9 @@ func (n *node) config() genosrtc.Config {
 }
 
 // open gives each site of a claim, the newest, its handler: that of a site of
-// an older claim, with its sessions, or a new one.
+// an older claim, with its sessions, or a new one. Handlers that are left over
+// are kept by sites that they have something in common with: of sites that are
+// alike, nobody can tell which one stayed.
 func (n *node) open(c *claim) error {
 	for _, s := range c.sites {
 		if s.handler = n.inherit(c, s); s.handler != nil {
@@ -161,6 +167,11 @@ func (n *node) open(c *claim) error {
 			return fmt.Errorf("site at %s: %w", s.path, err)
 		}
 		s.handler = h
+	}
+	for _, s := range c.sites {
+		for h := n.inherit(c, s); h != nil; h = n.inherit(c, s) {
+			s.kept = append(s.kept, h)
+		}
 	}
 	return nil
 }
@@ -173,9 +184,10 @@ func (n *node) inherit(c *claim, s *site) *genosrtc.Handler {
 	most := 0
 	for _, older := range n.claims {
 		for _, o := range older.sites {
-			taken := slices.ContainsFunc(c.sites, func(s *site) bool { return s.handler == o.handler })
-			if common := s.common(o); common > most && !taken {
-				best, most = o.handler, common
+			for _, h := range o.handlers() {
+				if common := s.common(o); common > most && c.user(h) == nil {
+					best, most = h, common
+				}
 			}
 		}
 	}
@@ -185,10 +197,8 @@ func (n *node) inherit(c *claim, s *site) *genosrtc.Handler {
 // user is the site of the oldest claim that has the handler, or nil.
 func (n *node) user(h *genosrtc.Handler) *site {
 	for _, c := range n.claims {
-		for _, s := range c.sites {
-			if s.handler == h {
-				return s
-			}
+		if s := c.user(h); s != nil {
+			return s
 		}
 	}
 	return nil

@@ -162,3 +162,21 @@ func TestStop(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Of two sites that serve the same room at the same path, one goes: the
+// sessions of the other stay, whichever was provisioned first.
+func TestReloadKeepsSessionsOfSitesAlike(t *testing.T) {
+	c := newCaddy(t)
+	other := freePort(t)
+	both := demo + "\n}\nhttp://127.0.0.1:" + other + " {\nbind 127.0.0.1\n" + demo
+	c.load(demo)
+	alice := testclient.Join(t, c.url, "demo", "")
+	for range 10 {
+		c.load(both)
+		bob := testclient.Join(t, c.url, "demo", "")
+		alice.Say("both sites are there", bob)
+		c.load(demo)
+		bob.Say("one is gone", alice)
+		alice = bob
+	}
+}
