@@ -118,7 +118,8 @@ export class Server {
   }
 
   #command(args) {
-    const env = { ...process.env, HOME: this.#folder, XDG_DATA_HOME: this.#folder, XDG_CONFIG_HOME: this.#folder }
+    // With the race detector a process sleeps for a second before it ends, unless told otherwise.
+    const env = { ...process.env, GORACE: 'atexit_sleep_ms=100', HOME: this.#folder, XDG_DATA_HOME: this.#folder, XDG_CONFIG_HOME: this.#folder }
     return spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   }
 

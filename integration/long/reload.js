@@ -85,8 +85,7 @@ export function reloads(name, { sessions, pages, times }) {
   })
 }
 
-// Every other reload is the command, the others what the command does: half the time of the command
-// is its own start.
+// Every other reload is the command, the others what it does once it has started.
 async function reload(server, at, kind, turn, n) {
   const [name, text, complaint] = pick(kind, at, turn, n)
   const { ok, said } = await (n % 2 ? load(text) : server.reload(text))
@@ -108,6 +107,10 @@ async function stop(t, server, at, company) {
   const [first] = company.pages
   const [superpeer] = await servers(first.page)
   const hosted = [superpeer, ...[...company.sessions, deaf].map(({ peer }) => peer).filter(Boolean)]
+  await until('the pages are linked with all of them', async () => {
+    const peers = await Promise.all(company.pages.map(page => page.peers()))
+    return peers.every(connected => hosted.every(id => connected.includes(id)))
+  })
   await company.start(LOAD)
   await until('the traffic is under way', async () => (await first.report()).received > 0)
   const before = await Promise.all(company.pages.map(async page => (await page.leaves()).length))
