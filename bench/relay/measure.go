@@ -32,17 +32,19 @@ func (s sizes) total() int { return 2*s.warmup + 2*s.events + s.sparse }
 const (
 	ingestRate   = "ingest, verified events/s"
 	ingestCPU    = "ingest, relay's CPU us/event"
+	ingestDriver = "ingest, driver's CPU us/event"
 	fanOutRate   = "fan-out, events/s"
 	deliveryRate = "fan-out, deliveries/s"
 	fanOutCPU    = "fan-out, relay's CPU us/event"
+	fanOutDriver = "fan-out, driver's CPU us/event"
 	latencyP50   = "latency p50, ms"
 	latencyP99   = "latency p99, ms"
 	peakMemory   = "memory at the peak, MiB"
 )
 
 var metrics = []rounds.Metric{
-	{Name: ingestRate}, {Name: ingestCPU},
-	{Name: fanOutRate}, {Name: deliveryRate}, {Name: fanOutCPU},
+	{Name: ingestRate}, {Name: ingestCPU}, {Name: ingestDriver},
+	{Name: fanOutRate}, {Name: deliveryRate}, {Name: fanOutCPU}, {Name: fanOutDriver},
 	{Name: latencyP50, Decimals: 2}, {Name: latencyP99, Decimals: 2},
 	{Name: peakMemory},
 }
@@ -53,17 +55,18 @@ func measure(ctx context.Context, relay *running, topic string, s sizes, events 
 	defer l.close()
 	values := rounds.Values{}
 	next := 0
-	phase := func(rate, cpu string) error {
+	phase := func(rate, cpu, driverCPU string) error {
 		if err := l.publish(next, next+s.warmup, 0); err != nil {
 			return fmt.Errorf("warming up: %w", err)
 		}
 		next += s.warmup
-		start, used := time.Now(), process.CPU(relay.pid)
+		start, used, usedHere := time.Now(), process.CPU(relay.pid), process.CPU(process.Self())
 		if err := l.publish(next, next+s.events, 0); err != nil {
 			return err
 		}
 		values[rate] = float64(s.events) / time.Since(start).Seconds()
 		values[cpu] = (process.CPU(relay.pid) - used) / float64(s.events) * 1e6
+		values[driverCPU] = (process.CPU(process.Self()) - usedHere) / float64(s.events) * 1e6
 		next += s.events
 		return nil
 	}
@@ -71,13 +74,13 @@ func measure(ctx context.Context, relay *running, topic string, s sizes, events 
 	if err := l.connect(relay.url, s.publishers, s.window); err != nil {
 		return nil, err
 	}
-	if err := phase(ingestRate, ingestCPU); err != nil {
+	if err := phase(ingestRate, ingestCPU, ingestDriver); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	if err := l.subscribe(relay.url, topic, s.subscribers); err != nil {
 		return nil, err
 	}
-	if err := phase(fanOutRate, fanOutCPU); err != nil {
+	if err := phase(fanOutRate, fanOutCPU, fanOutDriver); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
 	values[deliveryRate] = values[fanOutRate] * float64(s.subscribers)
