@@ -130,12 +130,13 @@ func (n *Node) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// mayDial tells whether one more link may be opened by an offer of ours. A
-// quarter of the handshakes is for these: two servers that dial each other need
-// the rest to answer, and neither takes the other for a flood of offers.
+// mayDial tells whether one more link may be opened by an offer of ours. An
+// eighth of the handshakes is for these: two servers that dial each other need
+// room to answer, and on a busy machine many handshakes at once take so long
+// that all of them fail, those of pages too.
 func (n *Node) mayDial() bool {
 	limits := n.limits.Load()
-	return n.dials.Load() < int64(max(1, limits.Handshakes/4)) &&
+	return n.dials.Load() < int64(max(1, limits.Handshakes/8)) &&
 		n.handshakes.Load() < int64(limits.Handshakes) && n.links.Load() < int64(limits.Links)
 }
 

@@ -285,7 +285,7 @@ func TestOffersThatNeverConnectAreBounded(t *testing.T) {
 // offers, and do not keep pages out, which offer themselves.
 func TestStrangersToDialAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, net *memnet.Network) {
-		n, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{Handshakes: 8, RemotesPerRoom: 10})
+		n, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{Handshakes: 16, RemotesPerRoom: 10})
 		sig, _ := rawSignals(t, net)
 		for i := range 6000 {
 			id := fmt.Sprintf("0%019d", i)
