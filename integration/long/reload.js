@@ -45,7 +45,7 @@ export function reloads(name, { sessions, pages, times }) {
   test(`${times} reloads, then a stop, with ${sessions} sessions and ${pages} pages in traffic`, async t => {
     const idle = await goroutines()
     const company = await check(t, 'all are connected with all', () => Company.gather(here, { sessions, pages }))
-    t.after(() => company.stop())
+    t.after(() => company.hush())
     const { hosted, between } = await company.links()
     t.diagnostic(`${sessions} WebSockets, ${hosted} links between pages and the server, ${between} between pages`)
     const quiet = await goroutines()

@@ -24,10 +24,10 @@ export async function resident(server) {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1])
 }
 
-/** heap resolves with the KiB in use after a garbage collection. */
+/** heap resolves with the KiB that are live after a garbage collection. */
 export async function heap() {
   const profile = await get(`${ADMIN}/debug/pprof/heap?gc=1&debug=1`)
-  return Math.round(Number(/^# HeapInuse = (\d+)/m.exec(profile)[1]) / 1024)
+  return Math.round(Number(/^# HeapAlloc = (\d+)/m.exec(profile)[1]) / 1024)
 }
 
 /** load gives a Caddyfile to the admin API, and resolves with {ok, said}. */
