@@ -23,7 +23,7 @@ const (
 	socketPingEvery  = 20 * time.Second
 	socketPongWithin = 20 * time.Second
 	// keptBuffer is the size from which on memory is not kept for the next
-	// message.
+	// messages.
 	keptBuffer = 64 << 10
 	// copied is the length up to which messages are put together; a longer one
 	// is written from where it is.
@@ -37,10 +37,15 @@ type socket struct {
 	ws   *websocket.Conn
 	conn *conn
 
-	in      bytes.Buffer
+	in      *bytes.Buffer // holds the message that was read last
 	reading atomic.Bool
 	out     []byte
 }
+
+// inputs are the buffers that messages are read into. They grow with the
+// messages, so that not every large one grows one anew; a socket that waits for
+// a message has none.
+var inputs = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 var subprotocols = func() (names []string) {
 	for _, c := range session.Codecs {
@@ -77,13 +82,15 @@ func (s *socket) codec() session.Codec {
 func (s *socket) Read() ([]byte, bool, error) {
 	s.reading.Store(true)
 	defer s.reading.Store(false)
+	if s.in != nil {
+		inputs.Put(s.in)
+		s.in = nil
+	}
 	kind, r, err := s.ws.Reader(context.Background())
 	if err != nil {
 		return nil, false, err
 	}
-	if s.in.Cap() > keptBuffer {
-		s.in = bytes.Buffer{}
-	}
+	s.in = inputs.Get().(*bytes.Buffer)
 	s.in.Reset()
 	_, err = s.in.ReadFrom(r)
 	return s.in.Bytes(), kind == websocket.MessageBinary, err
