@@ -139,7 +139,6 @@ func appendHeader(b []byte, opcode byte, length int) []byte {
 type connHijacker struct {
 	http.ResponseWriter
 	conn *conn
-	buf  *bufio.Reader // that the library reads it by
 }
 
 // Hijack implements http.Hijacker.
@@ -151,7 +150,7 @@ func (h *connHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := rw.Flush(); err != nil {
 		return nil, nil, errors.Join(err, raw.Close())
 	}
-	h.conn, h.buf = &conn{Conn: raw}, rw.Reader
+	h.conn = &conn{Conn: raw}
 	h.conn.idle.L = &h.conn.mu
 	h.conn.lastRead.Store(time.Now().UnixNano())
 	return h.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.conn, 2*maxFrame)), nil

@@ -37,7 +37,6 @@ type socket struct {
 	ws   *websocket.Conn
 	conn *conn
 
-	burst   burst
 	in      *bytes.Buffer // holds the message that was read last
 	reading atomic.Bool
 	out     []byte
@@ -66,7 +65,7 @@ func accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{ws: ws, conn: h.conn, burst: burst{buf: h.buf}}, nil
+	return &socket{ws: ws, conn: h.conn}, nil
 }
 
 // codec is the one that was agreed on; JSON if the client named none.
@@ -84,9 +83,6 @@ func (s *socket) Read() ([]byte, bool, error) {
 	s.reading.Store(true)
 	defer s.reading.Store(false)
 	if s.in != nil {
-		if opcode, ok := s.burst.next(s.in); ok {
-			return s.in.Bytes(), opcode == opBinary, nil
-		}
 		inputs.Put(s.in)
 		s.in = nil
 	}
@@ -132,7 +128,6 @@ func (s *socket) Write(ctx context.Context, messages [][]byte, binary bool) erro
 // Close implements session.Conn. The library gives the client 5 s to take the
 // close frame and 5 s to answer it.
 func (s *socket) Close(code int, reason string) {
-	s.burst.end()
 	// An error is the client's going away.
 	_ = s.ws.Close(websocket.StatusCode(code), reason)
 }
