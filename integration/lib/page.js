@@ -95,7 +95,9 @@ export class Page {
 
   /** ask makes one of the page's calls (pages/participant.js). */
   async ask(call, ...args) {
-    const { value, error } = await this.#tab.evaluate(args => window.ask(...args), [call, ...args])
+    const asked = this.#tab.evaluate(args => window.ask(...args), [call, ...args])
+    // Of Playwright's errors, the first line says it; the log of the browser follows.
+    const { value, error } = await asked.catch(({ message }) => ({ error: message.split('\n')[0] }))
     if (error !== undefined) throw new Error(`${this.label}: ${call}: ${error}`)
     return value
   }
