@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // conn is a hijacked connection below the WebSocket library, which writes
@@ -35,6 +36,9 @@ const (
 	maxControl = 8 * maxFrame
 	// controlTime bounds the writing of control frames.
 	controlTime = 10 * time.Second
+	// farewellTime is what a client has to take a close frame. Data that it
+	// sends meanwhile stays unread, and would destroy the frame on its way.
+	farewellTime = time.Second
 
 	opText    = 0x81 // with the bit of a final frame
 	opBinary  = 0x82
@@ -53,6 +57,10 @@ func (c *conn) Read(b []byte) (int, error) {
 // Write takes a control frame.
 func (c *conn) Write(frame []byte) (int, error) {
 	c.mu.Lock()
+	if c.closing {
+		defer c.mu.Unlock()
+		return len(frame), c.err
+	}
 	if len(c.control)+len(frame) <= maxControl || frame[0] == opClosing {
 		c.control = append(c.control, frame...)
 	}
@@ -114,6 +122,24 @@ func (c *conn) finish(err error) error {
 	c.busy = false
 	c.idle.Broadcast()
 	return err
+}
+
+// farewell tells the client why the connection ends (RFC 6455, section 7.4),
+// gives it a moment to take that, which ends early when its answer was read, and
+// closes. The library would read on for 5 s, whatever the client still sends.
+func (c *conn) farewell(code int, reason string, answered <-chan struct{}) {
+	for len(reason) > maxFrame-4 || !utf8.ValidString(reason) {
+		reason = reason[:len(reason)-1]
+	}
+	frame := append(appendHeader(nil, opClosing, 2+len(reason)), byte(code>>8), byte(code))
+	if _, err := c.Write(append(frame, reason...)); err == nil {
+		select {
+		case <-answered:
+		case <-time.After(farewellTime):
+		}
+	}
+	// An error is the client's going away.
+	_ = c.Conn.Close()
 }
 
 func (c *conn) writing() bool {

@@ -27,7 +27,8 @@ type relaySocket struct {
 	ws      *websocket.Conn
 	conn    *conn
 	buffers *relayBuffers
-	message *[]byte // lent to the reader of the last message
+	message *[]byte       // lent to the reader of the last message
+	over    chan struct{} // closed when nothing more can be read
 
 	mu      sync.Mutex
 	ping    *time.Timer
@@ -37,7 +38,7 @@ type relaySocket struct {
 
 func newRelaySocket(ws *websocket.Conn, conn *conn, buffers *relayBuffers) *relaySocket {
 	ws.SetReadLimit(-1) // Read has its own, which the relay can answer
-	s := &relaySocket{ws: ws, conn: conn, buffers: buffers}
+	s := &relaySocket{ws: ws, conn: conn, buffers: buffers, over: make(chan struct{})}
 	s.mu.Lock() // checkAlive sees ping
 	defer s.mu.Unlock()
 	s.ping = time.AfterFunc(relayPingEvery, s.checkAlive)
@@ -52,6 +53,7 @@ func (s *relaySocket) Read() ([]byte, error) {
 	}
 	kind, r, err := s.ws.Reader(context.Background())
 	if err != nil {
+		close(s.over)
 		return nil, err
 	}
 	s.message = s.buffers.Get().(*[]byte)
@@ -65,6 +67,7 @@ func (s *relaySocket) Read() ([]byte, error) {
 	case n == len(buf):
 		return nil, relay.ErrTooLarge
 	case !errors.Is(err, io.EOF):
+		close(s.over)
 		return nil, err
 	case kind != websocket.MessageText:
 		return nil, relay.ErrBinary
@@ -87,12 +90,8 @@ func (s *relaySocket) Write(batch []relay.Message) error {
 	return err
 }
 
-// Close implements relay.Transport. The library waits 5 s for the client's
-// answer.
-func (s *relaySocket) Close(code int, reason string) {
-	// An error is the client's going away.
-	_ = s.ws.Close(websocket.StatusCode(code), reason)
-}
+// Close implements relay.Transport.
+func (s *relaySocket) Close(code int, reason string) { s.conn.farewell(code, reason, s.over) }
 
 // Abort implements relay.Transport.
 func (s *relaySocket) Abort() { _ = s.conn.Conn.Close() }

@@ -6,7 +6,7 @@
 // The driver, this process, holds both ends: a WebSocket client of the session
 // protocol in MessagePack, and a WebRTC peer that speaks GenosRTC's frames. The
 // bridge between them runs in a process of its own: the whole server (package
-// genosrtc), or the bare bridge of bare.go, which copies WebSocket messages into
+// genosrtc), or the bare bridge of child_bare.go, which copies WebSocket messages into
 // data-channel messages and back, and knows no protocol. Both run with Go's and
 // pion's defaults, and tuned: GOGC=400, and for the bare bridge the socket
 // buffers that the server always has.

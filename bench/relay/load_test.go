@@ -53,7 +53,7 @@ func TestMeasure(t *testing.T) {
 				t.Errorf("%s: %s is %v", name, m.Name, x)
 			}
 		}
-		if ratio := values[deliveryRate] / values[fanOutRate]; ratio != 3 {
+		if ratio := values[deliveryRate] / values[fanOutRate]; math.Abs(ratio-3) > 1e-9 {
 			t.Errorf("%s: %v deliveries an event", name, ratio)
 		}
 		if !(values[latencyP50] > 0) || values[latencyP99] < values[latencyP50] {

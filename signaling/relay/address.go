@@ -21,9 +21,15 @@ type address struct {
 
 	connections int // guarded by addresses
 
-	mu     sync.Mutex
-	values int // of all its subscriptions
+	mu            sync.Mutex
+	subscriptions int
+	values        int // of all its subscriptions
 }
+
+// promptSubscriptions is the number of subscriptions of one address that are
+// served before those of addresses with more, so that thousands that want
+// everything do not delay the few of a page.
+const promptSubscriptions = 64
 
 // addresses is the table of all of them.
 type addresses struct {
@@ -88,6 +94,21 @@ func (a *address) give(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.values -= n
+}
+
+// subscribed counts a subscription, and tells whether it is to be served after
+// those of others.
+func (a *address) subscribed() (late bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.subscriptions++
+	return a.subscriptions > promptSubscriptions
+}
+
+func (a *address) unsubscribed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.subscriptions--
 }
 
 // forgive is the time after which a connection may send one more junk message.

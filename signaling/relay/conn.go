@@ -80,10 +80,18 @@ func (c *Conn) Serve(t Transport) {
 	c.speaker.end()
 }
 
+// farewellMessages is how many messages are read, and discarded, from a client
+// that is being closed, so that its answer to that is read. One that goes on
+// sending is not worth more.
+const farewellMessages = 16
+
 // read answers messages until the transport ends.
 func (c *Conn) read(t Transport) {
-	for {
+	for left := farewellMessages; left > 0; {
 		text, err := t.Read()
+		if c.ending.Load() != nil {
+			left--
+		}
 		switch {
 		case errors.Is(err, ErrBinary):
 			if c.ending.Load() == nil {

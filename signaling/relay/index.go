@@ -104,24 +104,47 @@ func (x *index) remove(sub *subscription) {
 	sub.entries = nil
 }
 
-// match appends the subscriptions that want an event to subs, each once.
-func (x *index) match(ev *nostr.Event, subs []*subscription) []*subscription {
+// matches are the subscriptions that want an event, each once. Its memory is
+// used again.
+type matches struct {
+	prompt []*subscription
+	late   []*subscription // to be served after those
+
+	several []*subscription // filed in several places: may be found twice
+}
+
+func (m *matches) reset() {
+	clear(m.prompt)
+	clear(m.late)
+	clear(m.several)
+	m.prompt, m.late, m.several = m.prompt[:0], m.late[:0], m.several[:0]
+}
+
+func (m *matches) add(sub *subscription) {
+	if sub.late {
+		m.late = append(m.late, sub)
+	} else {
+		m.prompt = append(m.prompt, sub)
+	}
+}
+
+// match adds the subscriptions that want an event to m, which is empty.
+func (x *index) match(ev *nostr.Event, m *matches) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	buckets := 0
 	look := func(p place) {
 		b := x.buckets[p]
 		if b == nil {
 			return
 		}
-		before := len(subs)
 		for _, e := range b.entries {
-			if e.matches(ev) {
-				subs = append(subs, e.sub)
+			switch {
+			case !e.matches(ev):
+			case len(e.sub.entries) > 1:
+				m.several = append(m.several, e.sub)
+			default:
+				m.add(e.sub)
 			}
-		}
-		if len(subs) > before {
-			buckets++
 		}
 	}
 	look(place{field: byID, value: ev.ID})
@@ -133,11 +156,12 @@ func (x *index) match(ev *nostr.Event, subs []*subscription) []*subscription {
 			look(place{field: byTag, tag: tag[0], value: tag[1]})
 		}
 	}
-	if buckets > 1 {
-		slices.SortFunc(subs, func(a, b *subscription) int { return cmp.Compare(a.serial, b.serial) })
-		subs = slices.Compact(subs)
+	slices.SortFunc(m.several, func(a, b *subscription) int { return cmp.Compare(a.serial, b.serial) })
+	for i, sub := range m.several {
+		if i == 0 || sub != m.several[i-1] {
+			m.add(sub)
+		}
 	}
-	return subs
 }
 
 // repeats keeps an event that has the same tag many times from costing as much

@@ -62,7 +62,7 @@ func TestIndexFindsWhatMatches(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				filters := rapid.SliceOfN(drawFilter, 1, 3).Draw(t, "filters")
-				sub := &subscription{}
+				sub := &subscription{late: rapid.Bool().Draw(t, "late")}
 				x.add(sub, filters)
 				open[sub] = filters
 			},
@@ -85,7 +85,14 @@ func TestIndexFindsWhatMatches(t *testing.T) {
 						}
 					}
 				}
-				got := x.match(ev, nil)
+				var found matches
+				x.match(ev, &found)
+				for _, sub := range found.prompt {
+					if sub.late {
+						t.Fatal("a late subscription is served promptly")
+					}
+				}
+				got := append(found.prompt, found.late...)
 				slices.SortFunc(got, func(a, b *subscription) int { return cmp.Compare(a.serial, b.serial) })
 				if !slices.Equal(got, bySerial(want)) {
 					t.Fatalf("event %s:\nfound %d subscriptions, want %v", ev, len(got), want)

@@ -91,7 +91,9 @@ func (r *Relay) Publish(ev *nostr.Event) {
 func (r *Relay) Audience(topic string) int {
 	ev := &nostr.Event{Kind: signaling.Kind(topic), Tags: nostr.Tags{{"x", topic}}, CreatedAt: nostr.Now()}
 	n := 0
-	for _, sub := range r.index.match(ev, nil) {
+	var found matches
+	r.index.match(ev, &found)
+	for _, sub := range append(found.prompt, found.late...) {
 		if sub.conn != nil {
 			n++
 		}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -150,11 +151,25 @@ func (r *Relay) Close(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// lateBatch is how many of the subscriptions that are served late are served at
+// once.
+const lateBatch = 256
+
 // fanOut queues an event for every subscription that it matches. It waits for
 // nobody.
 func (r *Relay) fanOut(m *message) {
-	scratch := subscriptionLists.Get().(*[]*subscription)
-	subs := r.index.match(m.event, (*scratch)[:0])
+	found := foundMatches.Get().(*matches)
+	defer foundMatches.Put(found)
+	defer found.reset()
+	r.index.match(m.event, found)
+	r.deliver(m, found.prompt)
+	for late := range slices.Chunk(found.late, lateBatch) {
+		runtime.Gosched() // those who write to the ones before are to run
+		r.deliver(m, late)
+	}
+}
+
+func (r *Relay) deliver(m *message, subs []*subscription) {
 	var announces, events int
 	for _, sub := range subs {
 		o := sub.queue.push(delivery{sub, m})
@@ -166,10 +181,9 @@ func (r *Relay) fanOut(m *message) {
 	}
 	r.counters.deliveries.Add(uint64(len(subs)))
 	r.countDropped(announces, events)
-	clear(subs)
-	*scratch = subs
-	subscriptionLists.Put(scratch)
 }
+
+var foundMatches = sync.Pool{New: func() any { return new(matches) }}
 
 func (r *Relay) countDropped(announces, events int) {
 	if announces > 0 {
@@ -179,8 +193,6 @@ func (r *Relay) countDropped(announces, events int) {
 		r.counters.droppedEvents.Add(uint64(events))
 	}
 }
-
-var subscriptionLists = sync.Pool{New: func() any { return new([]*subscription) }}
 
 // rooms returns the rooms that an event's topics belong to. The error says that
 // one of them is not carried.

@@ -188,7 +188,7 @@ func (c *Conn) subscribe(id string, filters nostr.Filters) {
 		c.reply(closedMessage(id, err.Error()))
 		return
 	}
-	sub := &subscription{head: eventHead(id), conn: c, queue: c.queue, values: values}
+	sub := &subscription{head: eventHead(id), conn: c, queue: c.queue, values: values, late: c.address.subscribed()}
 	c.subs[id] = sub
 	r.counters.subscriptions.Add(1)
 	r.index.add(sub, filters)
@@ -205,5 +205,6 @@ func (c *Conn) unsubscribe(id string) {
 	c.relay.index.remove(sub)
 	c.queue.end(sub)
 	c.address.give(sub.values)
+	c.address.unsubscribed()
 	c.relay.counters.subscriptions.Add(-1)
 }

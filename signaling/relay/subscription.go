@@ -16,7 +16,8 @@ type subscription struct {
 	queue  *queue
 	ended  bool // guarded by queue
 
-	values  int // what it counts for its address
+	values  int  // what it counts for its address
+	late    bool // served after the others, as its address has many
 	entries []*entry
 }
 
