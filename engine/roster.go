@@ -176,5 +176,5 @@ func (r *Room) tick() {
 	}
 	r.expirePings(now)
 	r.snapshot()
-	r.closeUnused(now)
+	r.removeUnused(now)
 }
