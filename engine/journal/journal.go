@@ -229,6 +229,7 @@ func (j *Journal) Last() uint64 {
 // an entry is no longer what was appended. Data is the caller's own. Read holds
 // back neither Append nor other readers.
 func (j *Journal) Read(from uint64, maxBytes int, buf []Entry) ([]Entry, error) {
+	var missing string // the segment whose file was not there
 	for {
 		j.mu.Lock()
 		if errors.Is(j.err, ErrClosed) {
@@ -262,10 +263,15 @@ func (j *Journal) Read(from uint64, maxBytes int, buf []Entry) ([]Entry, error) 
 		j.mu.Unlock()
 
 		out, err := r.read(from, maxBytes, buf)
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrClosed) {
-			continue // dropped or sealed since: look again
+		switch {
+		case errors.Is(err, os.ErrClosed): // sealed since: look again
+		case errors.Is(err, os.ErrNotExist) && missing != r.path: // dropped since
+			missing = r.path
+		case errors.Is(err, os.ErrNotExist):
+			return buf, fmt.Errorf("%w: %w", ErrDamaged, err)
+		default:
+			return out, err
 		}
-		return out, err
 	}
 }
 
