@@ -15,15 +15,10 @@ import (
 // entries. The last segment has several.
 func threeSegments(t *testing.T) (dir string, model [][]byte) {
 	dir = t.TempDir()
-	j := open(t, Config{Dir: dir, MaxBytes: 1 << 20})
-	j.retention.maxBytes = 1 << 10 // segments of 1 KiB
-	for i := 0; len(j.segments) < 3 || j.segments[2].count < 8; i++ {
-		data := bytes.Repeat([]byte{byte(i)}, i%3*30)
+	j := open(t, Config{Dir: dir, MaxBytes: 2 << 10}) // segments of 256 bytes
+	for i := 0; len(j.segments) < 3 || j.segments[2].count < 5; i++ {
+		data := bytes.Repeat([]byte{byte(i)}, i%3*15)
 		model = append(model, data)
-		j.mu.Lock()
-		j.retention.maxBytes = 1 << 10
-		j.bytes = 0 // nothing is dropped
-		j.mu.Unlock()
 		mustAppend(t, j, data)
 	}
 	if err := j.Close(); err != nil {
@@ -152,6 +147,9 @@ func TestMissingSegment(t *testing.T) {
 	}
 	if got := readAll(t, j, 1, 100); len(got) != len(model)-int(files[2].first-files[1].first) {
 		t.Fatal(len(got))
+	}
+	if err := j.WaitSynced(t.Context(), j.Last()); err != nil { // it closes its files then
+		t.Fatal(err)
 	}
 	if err := os.Remove(files[0].path); err != nil { // under our hands
 		t.Fatal(err)

@@ -84,8 +84,7 @@ type Journal struct {
 	segments   []*segment // never empty; the last one is active
 	bytes      int64      // of all segments
 	last       uint64
-	unsynced   []*os.File // sealed segments that are still to be synced and closed, in order
-	dead       []string   // dropped segments whose files are still to be removed
+	dead       []*segment // dropped segments whose files are still to be removed
 	newFile    bool       // a file was made since the folder was last synced
 	dirty      bool       // there is something to sync
 	synced     uint64
@@ -158,9 +157,13 @@ func (j *Journal) Append(entries ...[]byte) (last uint64, err error) {
 	wasDirty := j.dirty
 	j.dirty = true
 	last = j.last
+	late := len(j.dead) > 4*parts
 	j.mu.Unlock()
 	if !wasDirty {
 		poke(j.pokeDirty)
+	}
+	if late { // the goroutine waits for the disk; open files are bounded
+		j.bury()
 	}
 	return last, nil
 }
@@ -181,8 +184,6 @@ func (j *Journal) rotate(first uint64) (*segment, error) {
 		return nil, err
 	}
 	j.mu.Lock()
-	j.unsynced = append(j.unsynced, old.file)
-	old.file = nil
 	j.segments = append(j.segments, s)
 	j.bytes += s.end
 	j.newFile = true
@@ -331,14 +332,11 @@ func (j *Journal) Close() error {
 	}
 	j.bury()
 	j.mu.Lock()
-	files := append(j.unsynced, j.segments[len(j.segments)-1].file)
-	j.unsynced = nil
 	close(j.syncedMore) // for those who still wait: they find ErrClosed
 	j.syncedMore = make(chan struct{})
+	segments := j.segments
 	j.mu.Unlock()
-	for _, f := range files {
-		f.Close()
-	}
+	closeAll(segments)
 	return err
 }
 

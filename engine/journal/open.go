@@ -66,21 +66,14 @@ func Open(cfg Config) (*Journal, error) {
 	for _, s := range j.segments[:len(j.segments)-1] {
 		f, err := os.OpenFile(s.path, os.O_RDWR, 0)
 		if err != nil {
-			j.closeFiles()
+			closeAll(j.segments)
 			return nil, fmt.Errorf("journal: open %s: %w", cfg.Dir, err)
 		}
-		j.unsynced = append(j.unsynced, f)
+		s.file = f
 	}
 	poke(j.pokeDirty)
 	j.done.Go(j.run)
 	return j, nil
-}
-
-func (j *Journal) closeFiles() {
-	for _, f := range j.unsynced {
-		f.Close()
-	}
-	j.segments[len(j.segments)-1].file.Close()
 }
 
 // loadSegments reads the folder; it leaves at least one segment, the last one active.
