@@ -155,6 +155,14 @@ func TestAnyHistory(t *testing.T) {
 			},
 			"killed": func(t *rapid.T) {
 				n++
+				// The copy must not meet a removal half way.
+				for {
+					files, err := segmentFiles(j.dir)
+					if err == nil && len(files) == len(j.segments) {
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
 				cfg := cfg
 				cfg.Dir = copyDir(t, j.dir, filepath.Join(base, fmt.Sprint(n)))
 				k, err := Open(cfg)
