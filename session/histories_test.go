@@ -141,6 +141,7 @@ type robot struct {
 	got      map[string][]uint64
 	more     chan struct{} // closed when there is more to send
 	hears    chan struct{} // closed while it reads
+	ready    bool          // it was welcomed
 	deaf     bool
 	failures []string
 }
@@ -182,9 +183,9 @@ func (r *robot) send(to string) {
 func (r *robot) ack() {
 	r.mu.Lock()
 	seq := r.seen
-	conn := r.conn
+	conn, ready := r.conn, r.ready
 	r.mu.Unlock()
-	if seq > 0 {
+	if seq > 0 && ready {
 		go r.write(conn, &Message{Op: OpAck, Seq: seq})
 	}
 }
@@ -231,6 +232,7 @@ func (r *robot) come(cfg Config) {
 		close(r.hears)
 	}
 	hello := &Message{Op: OpHello, Resume: r.token, Ack: r.seen}
+	r.ready = false
 	r.conn = dialIn(context.Background(), r.t, cfg)
 	c := r.conn
 	r.mu.Unlock()
@@ -270,7 +272,7 @@ func (r *robot) hear(c *client, m map[string]any, again bool) {
 		if again && (m["resumed"] != true || id != r.id || token != r.token) {
 			r.fail("not resumed: %v", m)
 		}
-		r.id, r.token = id, token
+		r.id, r.token, r.ready = id, token, true
 		if ack := num("ack"); ack < r.acked || ack > uint64(len(r.sent)) {
 			r.fail("welcome: ack %d, had %d of %d", ack, r.acked, len(r.sent))
 		} else {
