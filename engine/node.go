@@ -15,7 +15,7 @@ import (
 type Config struct {
 	Signaling Signaling
 	Transport Transport
-	Clock     Clock        // nil: the system's
+	Clock     Clock        // nil: SystemClock
 	Logger    *slog.Logger // nil: slog.Default()
 	Limits    Limits
 }
@@ -49,7 +49,7 @@ func New(cfg Config) *Node {
 		rooms:     make(map[string]*Room),
 	}
 	if n.clock == nil {
-		n.clock = systemClock{}
+		n.clock = SystemClock{}
 	}
 	if n.log == nil {
 		n.log = slog.Default()
