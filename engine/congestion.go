@@ -21,8 +21,10 @@ const (
 	// milliseconds it is most of the window.
 	slack = 5 * time.Millisecond
 
-	// leastLife is how long a round-trip time is held for the least.
-	leastLife = 10 * time.Second
+	// leastLife and leastRounds are how long a round-trip time is held for the
+	// least: the longer of both, since measuring anew costs about one of rate.
+	leastLife   = 10 * time.Second
+	leastRounds = 40
 	// rateRounds is the number of round trips after which a rate is forgotten,
 	// half of it at least.
 	rateRounds = 10
@@ -46,15 +48,15 @@ const (
 //
 // The rate is the greatest of the last 5 to 10 round trips, so that a quiet
 // sender does not lower it. The least round-trip time is measured anew every
-// 10 s, for two round trips with half of what the path holds under way, when no
-// queue of ours can be part of it.
+// 10 s or more, for two round trips with half of what the path holds under way,
+// when no queue of ours can be part of it.
 //
 // A window knows neither clock nor link: it is told what happened when. Its
 // positions count the bytes given to the transport.
 type window struct {
 	sent, acked int64
 	samples     []sample // under way, oldest first
-	limited     int64    // up to here the sender had nothing more to send
+	limited     int64    // until this is acknowledged the sender had not enough to send
 
 	// Of the last acknowledgement, or of the last time that nothing was under way.
 	ackedAt, sentAt time.Time
@@ -100,7 +102,7 @@ func (w *window) send(now time.Time, n int) {
 }
 
 // idle records that the sender has nothing more to send although it might.
-func (w *window) idle() { w.limited = w.sent }
+func (w *window) idle() { w.limited = w.sent + 1 }
 
 // ack records that the transport holds no more than this many bytes.
 func (w *window) ack(now time.Time, buffered int) {
@@ -131,7 +133,7 @@ func (w *window) roundTrip(now time.Time, s sample) {
 	}
 	switch {
 	case !w.probing:
-		if now.Sub(w.leastAt) > leastLife {
+		if now.Sub(w.leastAt) > max(leastLife, leastRounds*w.least) {
 			w.probing, w.probeAt, w.probeEnd = true, w.sent, 0
 		}
 	case s.end <= w.probeAt:
