@@ -121,6 +121,9 @@ const (
 	// confirmTime is how long an event that was handed out may turn out not to
 	// have arrived: longer than a transport takes to notice that it is lost.
 	confirmTime = time.Minute
+	// stallTime is how long a client that acknowledges messages may leave a
+	// full window unacknowledged.
+	stallTime = 20 * time.Second
 	// MaxHistory is the number of recent messages that a new seat can ask for.
 	MaxHistory = 1_000
 	maxKept    = 1_024 // results and pongs of one seat that may not have arrived

@@ -175,6 +175,9 @@ func (r *Room) tick() {
 		}
 	}
 	r.expirePings(now)
+	for _, s := range r.tokens {
+		s.watch(now)
+	}
 	r.snapshot()
 	r.removeUnused(now)
 }

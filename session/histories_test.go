@@ -142,6 +142,7 @@ type robot struct {
 	more     chan struct{} // closed when there is more to send
 	hears    chan struct{} // closed while it reads
 	ready    bool          // it was welcomed
+	unacked  int
 	deaf     bool
 	failures []string
 }
@@ -293,6 +294,10 @@ func (r *robot) hear(c *client, m map[string]any, again bool) {
 		}
 		from := m["from"].(string)
 		r.got[from] = append(r.got[from], num("data"))
+		if r.unacked++; r.unacked == 64 {
+			r.unacked = 0
+			go r.write(c, &Message{Op: OpAck, Seq: r.seen})
+		}
 	case "peer", "error":
 		if m["op"] == "error" || m["event"] == "leave" {
 			r.fail("got %v", m)
