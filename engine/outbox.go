@@ -54,6 +54,7 @@ type outgoing struct {
 	seat     *Seat
 	ref      uint64
 	progress bool
+	delivery *delivery
 }
 
 func newOutbox(l *link, limit int) *outbox {
@@ -234,7 +235,9 @@ func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 // passed reports progress after a frame was acknowledged by the other end's
 // transport.
 func (m *outgoing) passed(peer string) {
-	m.acked++
+	if m.acked++; m.acked == len(m.frames) {
+		m.delivery.passed()
+	}
 	if m.seat != nil && m.progress {
 		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.acked) / float64(len(m.frames))})
 	}
@@ -262,6 +265,7 @@ func (o *outbox) end() {
 }
 
 func (m *outgoing) lost(peer string) {
+	m.delivery.failed()
 	if m.seat != nil {
 		m.seat.push(Result{m.ref, peer, ErrPeerGone})
 	}

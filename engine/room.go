@@ -83,7 +83,12 @@ type Room struct {
 	durable     bool
 	unsynced    map[*Seat]uint64 // the highest ref that waits for the disk
 	syncing     bool
-	unstored    int // bytes appended since the last snapshot
+	deliveries  []*delivery // that may be open, in order
+	checked     checkpoint  // the last one
+	tracked     bool        // something was open since
+	// checkpointing means that the next one will be made in any case.
+	checkpointing bool
+	unstored      int // bytes appended since the last snapshot
 }
 
 // job is what the actor does next: a message to be passed on, or anything else.
@@ -269,6 +274,7 @@ func (r *Room) Close(ctx context.Context) error {
 			}
 			r.keeper.put(s)
 		}
+		r.checkpoint()
 		for _, h := range r.hosted {
 			r.signaling.Bye(h.id)
 			links = append(links, h.allLinks()...)

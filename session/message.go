@@ -139,7 +139,7 @@ var uses = map[Op][]use{
 	OpMessage: {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true},
 		{fHistory, true}},
 	OpAck:      {{fSeq, false}},
-	OpResult:   {{fSeq, false}, {fPeer, false}, {fError, false}, {fMessage, false}},
+	OpResult:   {{fSeq, false}, {fPeer, true}, {fError, false}, {fMessage, false}},
 	OpProgress: {{fSeq, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
 	OpPing:     {{fID, false}, {fPeer, true}},
 	OpPong:     {{fID, false}, {fPeer, true}, {fError, true}},
