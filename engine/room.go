@@ -64,6 +64,7 @@ type Room struct {
 	hosted   map[string]*hosted // by peer id, the server's included
 	seats    map[string]*Seat   // by seat id
 	tokens   map[tokenKey]*Seat // those that can be resumed
+	owned    map[string]int     // seats by owner
 	ended    *lru.LRU[tokenKey, error]
 	remotes  map[string]*remote // by peer id
 	pings    map[uint64]*relayedPing
@@ -113,6 +114,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		remotes:  make(map[string]*remote),
 		pings:    make(map[uint64]*relayedPing),
 		tokens:   make(map[tokenKey]*Seat),
+		owned:    make(map[string]int),
 		durable:  cfg.Durable,
 		unsynced: make(map[*Seat]uint64),
 	}
