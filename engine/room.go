@@ -49,17 +49,19 @@ type Room struct {
 	tasks sync.WaitGroup
 
 	// What follows belongs to the actor.
-	identity Identity
-	server   *hosted
-	hosted   map[string]*hosted // by peer id, the server's included
-	seats    map[string]*Seat   // by seat id
-	remotes  map[string]*remote // by peer id
-	seq      uint64             // of the last message
-	pings    map[uint64]*relayedPing
-	pingSeq  uint64
-	toDial   []*pair // in order
-	dialing  bool    // dial will be called in any case
-	closing  bool
+	identity  Identity
+	server    *hosted
+	hosted    map[string]*hosted     // by peer id, the server's included
+	seats     map[string]*Seat       // by seat id
+	remotes   map[string]*remote     // by peer id
+	seq       uint64                 // of the last message
+	transfers map[*transfer]struct{} // under way
+	assembled int                    // bytes of them that are kept for links
+	pings     map[uint64]*relayedPing
+	pingSeq   uint64
+	toDial    []*pair // in order
+	dialing   bool    // dial will be called in any case
+	closing   bool
 }
 
 func openRoom(n *Node, cfg RoomConfig) (*Room, error) {

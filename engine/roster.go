@@ -175,4 +175,5 @@ func (r *Room) tick() {
 		}
 	}
 	r.expirePings(now)
+	r.watchTransfers(now)
 }

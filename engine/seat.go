@@ -34,6 +34,9 @@ type Seat struct {
 	err     error
 	pings   int
 	wake    chan struct{} // has room for one token
+	bulk    bulkQueue     // comes after queue
+
+	transfers seatTransfers
 }
 
 // Join takes a seat. The peers returned are those connected with it at this
@@ -109,6 +112,7 @@ func (r *Room) unseat(s *Seat) {
 	}
 	delete(r.seats, s.id)
 	delete(s.hosted.seats, s)
+	r.transfersLeft(s)
 	if s.hosted != r.server && !r.closing {
 		r.unhost(s.hosted)
 	}
@@ -195,8 +199,8 @@ func (s *Seat) Next(ctx context.Context, buf []Event) ([]Event, error) {
 			s.mu.Unlock()
 			return buf, err
 		}
-		if len(s.queue) > 0 {
-			buf = append(buf, s.queue...)
+		if len(s.queue)+len(s.bulk.waiting) > 0 {
+			buf = s.bulk.take(append(buf, s.queue...))
 			clear(s.queue)
 			s.queue = s.queue[:0]
 			s.taken, s.waiting = s.waiting, 0
@@ -222,6 +226,10 @@ func (s *Seat) push(e Event) {
 	}
 	full := s.waiting+s.taken > 0 && s.waiting+s.taken+e.cost() > s.limit
 	switch e := e.(type) {
+	case TransferProgress:
+		if e.Fraction < 1 && s.waiting+s.taken > s.limit/2 {
+			return
+		}
 	case Progress:
 		if e.Fraction < 1 && s.waiting+s.taken > s.limit/2 {
 			return
@@ -251,6 +259,7 @@ func (s *Seat) end(err error) {
 func (s *Seat) stop(err error) {
 	s.err = err
 	s.queue, s.waiting = nil, 0
+	s.bulk.waiting = nil
 	s.signal()
 }
 

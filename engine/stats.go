@@ -13,6 +13,9 @@ type counters struct {
 	linksOpened, linksClosed               atomic.Uint64
 	slowSeats                              atomic.Uint64
 
+	transfersBegun, transfersEnded, transfersCancelled atomic.Uint64
+	transferBytes, transferBytesAgain                  atomic.Uint64
+
 	mu      sync.Mutex
 	dropped map[string]uint64
 }
@@ -36,6 +39,11 @@ type Stats struct {
 	BytesIn, BytesOut        uint64 // of frames, headers included
 	MessagesIn, MessagesOut  uint64 // MessagesIn by links, MessagesOut by seats
 	SlowSeats                uint64 // seats cut off with ErrSlow
+	// TransfersEnded reached a recipient; TransfersCancelled ended without.
+	// What single recipients did not get is in Dropped.
+	TransfersBegun, TransfersEnded, TransfersCancelled uint64
+	TransferBytes                                      uint64 // passed on to recipients
+	TransferBytesAgain                                 uint64 // under way when their sender was told to go back
 	// Dropped counts by reason what was refused or thrown away.
 	Dropped map[string]uint64
 }
@@ -49,7 +57,10 @@ func (n *Node) Stats() Stats {
 		FramesIn: c.framesIn.Load(), FramesOut: c.framesOut.Load(),
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
-		SlowSeats: c.slowSeats.Load(),
+		SlowSeats:      c.slowSeats.Load(),
+		TransfersBegun: c.transfersBegun.Load(), TransfersEnded: c.transfersEnded.Load(),
+		TransfersCancelled: c.transfersCancelled.Load(),
+		TransferBytes:      c.transferBytes.Load(), TransferBytesAgain: c.transferBytesAgain.Load(),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

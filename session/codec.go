@@ -120,6 +120,10 @@ func (f field) code() Code {
 		return CodeChannelName
 	case fData, fMeta:
 		return CodeBadData
+	case fTransfer, fSize, fKind, fHash:
+		return CodeBadTransfer
+	case fOffset:
+		return CodeBadOffset
 	}
 	return CodeBadMessage
 }
@@ -167,6 +171,8 @@ func writeValue(w writer, v any) {
 		w.string(strings.ToValidUTF8(*v, "\uFFFD"))
 	case *uint64:
 		w.uint(*v)
+	case **uint64:
+		w.uint(**v)
 	case *float64:
 		w.float(*v)
 	case *bool:
@@ -190,11 +196,13 @@ func writeValue(w writer, v any) {
 		}
 		w.endArray()
 	case *Limits:
-		w.beginMap(2)
+		w.beginMap(3)
 		w.key("message")
 		w.uint(uint64(v.Message))
 		w.key("pending")
 		w.uint(uint64(v.Pending))
+		w.key("window")
+		w.uint(uint64(v.Window))
 		w.endMap()
 	}
 }

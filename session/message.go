@@ -21,6 +21,10 @@ const (
 	OpPeer     Op = "peer"
 	OpLeave    Op = "leave"
 	OpError    Op = "error"
+	OpBegin    Op = "begin"
+	OpChunk    Op = "chunk"
+	OpEnd      Op = "end"
+	OpCancel   Op = "cancel"
 )
 
 // maxInteger is the greatest seq and id: the greatest integer that every JSON
@@ -46,6 +50,13 @@ type Message struct {
 	Code     Code   // error
 	Text     string // result, error: the field "message", for people
 
+	// Of transfers. Size and Offset are nil where they are missing.
+	Transfer uint64
+	Size     *uint64
+	Kind     string
+	Offset   *uint64
+	Hash     string
+
 	Password string   // hello
 	Resume   presence // hello
 
@@ -62,6 +73,7 @@ type Message struct {
 type Limits struct {
 	Message int // bytes of data plus meta in one send
 	Pending int // bytes that may wait for the client
+	Window  int // bytes of a transfer beyond what was acknowledged
 }
 
 // presence is a field of which only matters that it is there.
@@ -96,6 +108,11 @@ const (
 	fAck
 	fPeers
 	fLimits
+	fTransfer
+	fSize
+	fKind
+	fOffset
+	fHash
 	fieldCount
 )
 
@@ -106,6 +123,7 @@ var fieldNames = [fieldCount]string{
 	fCode: "code", fMessage: "message", fPassword: "password", fResume: "resume",
 	fIdentity: "identity", fRoom: "room", fResumed: "resumed", fReason: "reason",
 	fAck: "ack", fPeers: "peers", fLimits: "limits",
+	fTransfer: "transfer", fSize: "size", fKind: "kind", fOffset: "offset", fHash: "hash",
 }
 
 var fieldsByName = func() map[string]field {
@@ -131,14 +149,20 @@ var uses = map[Op][]use{
 	OpSend: {{fSeq, false}, {fChannel, false}, {fData, false}, {fTo, true}, {fMeta, true},
 		{fProgress, true}},
 	OpMessage:  {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true}},
-	OpAck:      {{fSeq, false}},
-	OpResult:   {{fSeq, false}, {fPeer, false}, {fError, false}, {fMessage, false}},
-	OpProgress: {{fSeq, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
+	OpAck:      {{fSeq, true}, {fTransfer, true}, {fFrom, true}, {fOffset, true}},
+	OpResult:   {{fSeq, true}, {fTransfer, true}, {fPeer, false}, {fError, false}, {fMessage, false}},
+	OpProgress: {{fSeq, true}, {fTransfer, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
 	OpPing:     {{fID, false}, {fPeer, true}},
 	OpPong:     {{fID, false}, {fPeer, true}, {fError, true}},
 	OpPeer:     {{fEvent, false}, {fPeer, false}, {fType, true}},
 	OpLeave:    {},
-	OpError:    {{fCode, false}, {fMessage, false}, {fSeq, true}, {fID, true}},
+	OpError: {{fCode, false}, {fMessage, false}, {fSeq, true}, {fID, true},
+		{fTransfer, true}, {fFrom, true}},
+	OpBegin: {{fTransfer, false}, {fFrom, true}, {fChannel, true}, {fSize, true}, {fKind, true},
+		{fOffset, true}, {fTo, true}, {fMeta, true}},
+	OpChunk:  {{fTransfer, false}, {fFrom, true}, {fOffset, false}, {fData, false}},
+	OpEnd:    {{fTransfer, false}, {fFrom, true}, {fHash, true}},
+	OpCancel: {{fTransfer, false}, {fFrom, true}, {fReason, true}},
 }
 
 // at returns a pointer to the field of m, whose type tells the codecs what
@@ -195,6 +219,16 @@ func (m *Message) at(f field) any {
 		return &m.Peers
 	case fLimits:
 		return &m.Limits
+	case fTransfer:
+		return &m.Transfer
+	case fSize:
+		return &m.Size
+	case fKind:
+		return &m.Kind
+	case fOffset:
+		return &m.Offset
+	case fHash:
+		return &m.Hash
 	}
 	panic("session: message has no such field")
 }
@@ -206,6 +240,8 @@ func (m *Message) has(f field) bool {
 		return *v != ""
 	case *uint64:
 		return *v != 0
+	case **uint64:
+		return *v != nil
 	case *bool:
 		return *v
 	case *[]string:

@@ -175,9 +175,11 @@ func (s *session) join() bool {
 		return false
 	}
 	s.seat = seat
+	limits := s.Limits
+	limits.Window = s.Room.Window()
 	welcome := Message{
 		Op: OpWelcome, Peer: seat.ID(), Identity: seat.Identity().String(), Room: s.Room.Name(),
-		Peers: peers, Limits: s.Limits,
+		Peers: peers, Limits: limits,
 	}
 	if m.Resume {
 		welcome.Reason = "unsupported"
@@ -205,6 +207,8 @@ func (s *session) handle(m *Message, err error) bool {
 	case OpHello:
 		s.quit(fault(CodeHelloExpected, "hello came twice"), CloseProtocol)
 		return false
+	case OpBegin, OpChunk, OpEnd, OpCancel:
+		return s.onTransfer(m, err)
 	case OpAck, OpPing, OpPong, OpLeave:
 	default:
 		if err == nil || uses[m.Op] != nil {
@@ -218,6 +222,13 @@ func (s *session) handle(m *Message, err error) bool {
 		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
 	}
 	switch m.Op {
+	case OpAck:
+		if m.Transfer != 0 {
+			return s.onTransfer(m, nil)
+		}
+		if m.Seq == 0 {
+			return s.refuse(fault(CodeBadSeq, "ack: seq is missing"), 0, 0)
+		}
 	case OpPing:
 		return s.onPing(m)
 	case OpPong:
@@ -283,8 +294,14 @@ func (s *session) post(m *Message) error {
 // refuse tells the client of a fault. It reports whether the session goes on:
 // not with the last of too many.
 func (s *session) refuse(e *Error, seq, id uint64) bool {
+	return s.refuseAbout(Message{Seq: seq, ID: id}, e)
+}
+
+// refuseAbout is refuse with what the fault is about.
+func (s *session) refuseAbout(about Message, e *Error) bool {
 	s.Counters.count(e.Code)
-	if !s.reply(reply{m: &Message{Op: OpError, Code: e.Code, Text: e.Text, Seq: seq, ID: id}}) {
+	about.Op, about.Code, about.Text = OpError, e.Code, e.Text
+	if !s.reply(reply{m: &about}) {
 		return false
 	}
 	if s.faults.tooMany(time.Now()) {

@@ -31,7 +31,7 @@ func TestWelcome(t *testing.T) {
 		}
 		delete(w, "peer")
 		delete(w, "peers")
-		if got, want := toJSON(t, w), `{"ack":0,"identity":"session","limits":{"message":1000,"pending":2000},`+
+		if got, want := toJSON(t, w), `{"ack":0,"identity":"session","limits":{"message":1000,"pending":2000,"window":524288},`+
 			`"op":"welcome","reason":"unsupported","resumed":false,"room":"a/b"}`; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -39,7 +39,7 @@ func TestWelcome(t *testing.T) {
 		b := dial(t, Config{Room: room, Codec: codec})
 		b.say(`{"op":"hello"}`)
 		w = b.hear("welcome")
-		if got, want := toJSON(t, w["limits"]), `{"message":2097152,"pending":8388608}`; got != want {
+		if got, want := toJSON(t, w["limits"]), `{"message":2097152,"pending":8388608,"window":524288}`; got != want {
 			t.Errorf("limits %s, want %s", got, want)
 		}
 		if _, ok := w["reason"]; ok {
