@@ -172,7 +172,6 @@ func (t *transfer) settle() {
 		}
 		t.refloor()
 		t.answer()
-		t.told = t.next
 		fallthrough
 	default:
 		t.tell()
