@@ -176,4 +176,6 @@ func (r *Room) tick() {
 	}
 	r.expirePings(now)
 	r.watchTransfers(now)
+	r.snapshot()
+	r.closeUnused(now)
 }

@@ -130,14 +130,19 @@ const (
 // Transfer hands the room a step of a transfer, and waits until it was taken or
 // refused. What follows from it comes as events. An error that wraps
 // ErrBadTransfer, ErrUnknownTransfer, ErrBadOffset, ErrChannelName, ErrTooLarge
-// or ErrTooMany concerns this step alone; others are the seat's or ctx's end. A step must
-// not be changed afterwards. Steps of one goroutine keep their order.
-func (s *Seat) Transfer(ctx context.Context, step TransferStep) error {
-	if err := s.ended(); err != nil {
-		return err
-	}
+// or ErrTooMany concerns this step alone; others are the attachment's or ctx's
+// end. A step must not be changed afterwards. Steps of one goroutine keep their
+// order.
+func (a *Attachment) Transfer(ctx context.Context, step TransferStep) error {
+	s := a.seat
 	taken := make(chan error, 1)
-	if err := s.room.postCtx(ctx, func() { taken <- s.room.transferStep(s, step) }); err != nil {
+	if err := s.room.giveCtx(ctx, job{run: func() {
+		err := a.ended() // a newer attachment may have asked or been asked since
+		if err == nil {
+			err = step.take(s.room, s)
+		}
+		taken <- err
+	}}); err != nil {
 		return err
 	}
 	select {
@@ -146,13 +151,6 @@ func (s *Seat) Transfer(ctx context.Context, step TransferStep) error {
 	case <-s.room.done:
 		return ErrClosed
 	}
-}
-
-func (r *Room) transferStep(s *Seat, step TransferStep) error {
-	if r.seats[s.id] != s {
-		return ErrLeft
-	}
-	return step.take(r, s)
 }
 
 func badTransfer(format string, args ...any) error {

@@ -39,7 +39,7 @@ func (t *transfer) addSeat(s *Seat) {
 // ask asks the recipient where to go on; one that is away when it is back.
 func (p *recipient) ask() {
 	p.taking, p.ending = false, false
-	if p.seat.transfers.away {
+	if p.seat.attached == nil {
 		return
 	}
 	p.asked = true

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
@@ -16,9 +18,6 @@ type seatTransfers struct {
 	sending map[uint64]*transfer
 	taking  map[transferKey]*recipient
 	over    overTransfers
-	// away means that the seat has no connection: it is asked when it is back,
-	// and gets no chunks until then.
-	away bool
 }
 
 // overTransfers are those that ended last, of which steps may still come.
@@ -41,20 +40,15 @@ func (o *overTransfers) contains(key transferKey) bool {
 	return o.keys != nil && o.keys.Contains(key)
 }
 
-// transfersAway holds back what is for a seat that lost its connection. Chunks
-// that wait for it are of no use: it is asked anew where to go on.
+// transfersAway holds back what is for a seat that lost its attachment.
 func (r *Room) transfersAway(s *Seat) {
-	s.transfers.away = true
-	s.dropChunks()
 	for _, p := range s.transfers.taking {
 		p.taking = false
 	}
 }
 
-// transfersBack asks a seat that has a new connection where to go on.
+// transfersBack asks a seat that has a new attachment where to go on.
 func (r *Room) transfersBack(s *Seat) {
-	r.transfersAway(s) // one connection may have replaced the other
-	s.transfers.away = false
 	for _, p := range s.transfers.taking {
 		p.ask()
 	}
@@ -68,6 +62,21 @@ func (r *Room) transfersLeft(s *Seat) {
 	for _, p := range s.transfers.taking {
 		p.fail(ErrPeerGone, "")
 	}
+}
+
+// lastingTransfer tells whether a seat is to hear of an event of transfers that
+// comes while it has no attachment: the ends of its own, and the cancelling of
+// others'. It begins again all that go on, or is asked.
+func lastingTransfer(e Event) bool {
+	switch e := e.(type) {
+	case TransferResult, *TransferCancel:
+		return true
+	case *TransferEnd:
+		return e.From == ""
+	case TransferProgress:
+		return e.Fraction == 1
+	}
+	return false
 }
 
 // bulk is a TransferChunk, or the TransferEnd that follows it.
@@ -106,32 +115,22 @@ func (q *bulkQueue) take(buf []Event) []Event {
 	return buf
 }
 
-// pushBulk queues a chunk or an end.
+// pushBulk queues a chunk or an end. Without an attachment it is of no use: the
+// next one is asked anew where to go on.
 func (s *Seat) pushBulk(b bulk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
-		s.bulk.waiting = append(s.bulk.waiting, b)
-		s.signal()
+	if a := s.attached; a != nil && a.err == nil {
+		a.bulk.waiting = append(a.bulk.waiting, b)
+		a.signal()
 	}
-}
-
-// dropChunks throws all waiting chunks away.
-func (s *Seat) dropChunks() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bulk.waiting = nil
 }
 
 // dropChunksOf throws a transfer's waiting chunks away.
 func (s *Seat) dropChunksOf(key transferKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := make([]bulk, 0, len(s.bulk.waiting))
-	for _, b := range s.bulk.waiting {
-		if b.of() != key {
-			kept = append(kept, b)
-		}
+	if a := s.attached; a != nil {
+		a.bulk.waiting = slices.DeleteFunc(a.bulk.waiting, func(b bulk) bool { return b.of() == key })
 	}
-	s.bulk.waiting = kept
 }
