@@ -121,8 +121,8 @@ const (
 	maxIncoming    = 64   // under way to one seat
 	maxUnderWay    = 1024 // chunks of one transfer that are not acknowledged
 	maxOver        = 128  // ended transfers that a seat remembers
-	ackTransfer    = 32 << 10
-	progressSteps  = 256 // at most so many reports of progress for each peer
+	ackSteps       = 16   // acknowledgements to the sender in each window
+	progressSteps  = 256  // at most so many reports of progress for each peer
 	maxAssembled   = 32 << 20
 	transferMaxNum = 1<<53 - 1
 )

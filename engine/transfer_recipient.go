@@ -122,7 +122,7 @@ func (p *recipient) raise(acked uint64) {
 			t.refloor()
 		}
 	}
-	if acked < t.what.Size && acked-p.shown >= max(ackTransfer, t.what.Size/progressSteps) {
+	if acked < t.what.Size && acked-p.shown >= max(uint64(t.room.Window()/ackSteps), t.what.Size/progressSteps) {
 		p.shown = acked
 		t.from.push(TransferProgress{t.key.id, p.seat.id, float64(acked) / float64(t.what.Size)})
 	}

@@ -193,7 +193,7 @@ func (t *transfer) goBack(offset uint64) {
 // chunk passes a chunk on.
 func (t *transfer) chunk(c *TransferChunk) error {
 	n := uint64(len(c.Data))
-	window := uint64(t.room.node.limits.Load().Window)
+	window := uint64(t.room.Window())
 	switch {
 	case n == 0 || n > MaxChunk:
 		return badTransfer("a chunk has 1 to %d bytes, not %d", MaxChunk, n)
@@ -290,7 +290,7 @@ func (t *transfer) tell() {
 	for len(t.chunks) > 0 && t.chunks[0] <= t.floor {
 		t.chunks = t.chunks[1:]
 	}
-	if t.open && t.floor > t.told && (t.floor == t.next || t.floor-t.told >= ackTransfer) {
+	if t.open && t.floor > t.told && (t.floor == t.next || t.floor-t.told >= uint64(t.room.Window()/ackSteps)) {
 		t.told = t.floor
 		t.from.push(&TransferAck{ID: t.key.id, Offset: t.floor})
 	}
