@@ -177,8 +177,6 @@ func writeValue(w writer, v any) {
 		w.float(*v)
 	case *bool:
 		w.bool(*v)
-	case *presence:
-		w.bool(true)
 	case *[]string:
 		w.beginArray(len(*v))
 		for i := range *v {
@@ -196,11 +194,13 @@ func writeValue(w writer, v any) {
 		}
 		w.endArray()
 	case *Limits:
-		w.beginMap(3)
+		w.beginMap(4)
 		w.key("message")
 		w.uint(uint64(v.Message))
 		w.key("pending")
 		w.uint(uint64(v.Pending))
+		w.key("resume")
+		w.float(v.Resume.Seconds())
 		w.key("window")
 		w.uint(uint64(v.Window))
 		w.endMap()
