@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/journal"
@@ -71,8 +70,8 @@ type Outgoing struct {
 }
 
 // Send gives a message to the room. It blocks while the room is behind, or
-// until ctx ends. It fails with ErrChannelName, ErrTooMany (recipients), or as
-// Next does; what single recipients cannot take comes as Result events. Messages
+// until ctx ends. It fails with ErrChannelName, ErrTooMany (recipients),
+// ErrTooLarge (more than 15 MiB), or as Next does; what single recipients cannot take comes as Result events. Messages
 // of one goroutine keep their order.
 func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 	if !ValidChannel(o.Channel) {
@@ -80,6 +79,9 @@ func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 	}
 	if len(o.To) > maxTargets {
 		return ErrTooMany
+	}
+	if len(o.Content.Data)+len(o.Content.Meta) > maxContent {
+		return ErrTooLarge
 	}
 	if err := a.ended(); err != nil {
 		return err
@@ -300,11 +302,9 @@ func (a *Attachment) read(buf []Event) ([]Event, error) {
 	return buf, nil
 }
 
-// message makes a record a message again.
+// message makes a record a message again, in the memory of the record.
 func (rec *record) message(seq uint64) *Message {
-	c := rec.content
-	c.Data, c.Meta = slices.Clone(c.Data), slices.Clone(c.Meta)
-	return &Message{Seq: seq, Channel: rec.channel, From: rec.from, Content: c}
+	return &Message{Seq: seq, Channel: rec.channel, From: rec.from, Content: rec.content}
 }
 
 func (a *Attachment) end(err error) {

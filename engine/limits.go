@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/journal"
+)
 
 // Limits bound what others can make the engine hold. A zero field means its
 // default.
@@ -129,6 +133,9 @@ const (
 	maxRenegotiate = 4     // descriptions under way on one link
 	maxKept        = 1_024 // results and pongs of one seat that may not have arrived
 	maxEnded       = 4_096 // seats of a room of which is known why they ended
-	stagedBytes    = 1 << 20
-	readBytes      = 256 << 10 // of the journal at once
+	// maxContent is the size of data and meta of one message, so that it fits
+	// the journal with its recipients.
+	maxContent  = journal.MaxEntry - 128<<10
+	stagedBytes = 1 << 20
+	readBytes   = 256 << 10 // of the journal at once
 )

@@ -74,6 +74,7 @@ type Room struct {
 
 	journal     *journal.Journal // nil: nobody needs it
 	head        uint64           // its last entry
+	age         time.Duration    // that it keeps, if more than journalAge
 	history     history
 	unused      time.Time  // since when there are no tokens
 	arena       []byte     // of the records that are written together

@@ -35,9 +35,10 @@ type Seat struct {
 
 	// Of the room's actor.
 	resume   time.Duration
-	posted   uint64    // the highest ref that is to be written down
-	taken    uint64    // the highest ref that is
-	stored   uint64    // taken, as the store has it
+	posted   uint64 // the highest ref that is to be written down
+	taken    uint64 // the highest ref that is
+	stored   uint64 // taken, as the store has it
+	storedAt time.Time
 	deadline time.Time // without an attachment, when it ends
 
 	transfers seatTransfers

@@ -332,9 +332,13 @@ func (s *session) post(m *Message) error {
 			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", maxPeerID)
 		}
 	}
-	return s.seat.Send(s.ctx, engine.Outgoing{
+	err := s.seat.Send(s.ctx, engine.Outgoing{
 		Ref: m.Seq, Channel: m.Channel, Content: m.Content, To: m.To, Progress: m.Progress,
 	})
+	if errors.Is(err, engine.ErrTooLarge) {
+		return fault(CodeTooLarge, "data and meta: %d bytes; %v", len(m.Content.Data)+len(m.Content.Meta), err)
+	}
+	return err
 }
 
 // refuse tells the client of a fault. It reports whether the session goes on:

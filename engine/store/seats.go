@@ -13,13 +13,15 @@ import (
 
 // Seat is what is kept of a session's place in a room.
 type Seat struct {
-	Token    [32]byte  // SHA-256 of the resume token, never the token itself
-	Room     string    // the database name
-	ID       string    // the peer id that the client has
-	Identity uint8     // the engine's number for how the mesh sees it
-	Taken    uint64    // the highest seq of the client that was accepted
-	Expires  time.Time // when it can no longer be resumed
-	User     string    // who the client is, by its token of authentication
+	Token    [32]byte      // a SHA-256 that includes the resume token, never the token itself
+	Room     string        // the database name
+	ID       string        // the peer id that the client has
+	Identity uint8         // the engine's number for how the mesh sees it
+	Joined   uint64        // the room's last message before it
+	Taken    uint64        // the highest seq of the client that was accepted
+	Resume   time.Duration // that it lives without a connection
+	Expires  time.Time     // when it can no longer be resumed
+	User     string        // who the client is, by its token of authentication
 }
 
 // keepExpired is how long a seat that nobody deletes is kept after it expired.
@@ -153,11 +155,13 @@ const seatVersion = 1
 const maxRoom = 1024
 
 type seatRecord struct {
-	ID       string    `msgpack:"id"`
-	Identity uint8     `msgpack:"identity"`
-	Taken    uint64    `msgpack:"taken"`
-	Expires  time.Time `msgpack:"expires"`
-	User     string    `msgpack:"user,omitempty"`
+	ID       string        `msgpack:"id"`
+	Identity uint8         `msgpack:"identity"`
+	Joined   uint64        `msgpack:"joined"`
+	Taken    uint64        `msgpack:"taken"`
+	Resume   time.Duration `msgpack:"resume"`
+	Expires  time.Time     `msgpack:"expires"`
+	User     string        `msgpack:"user,omitempty"`
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -167,7 +171,7 @@ func seatSum(key, body []byte) uint32 {
 }
 
 func encodeSeat(s Seat) ([]byte, error) {
-	body, err := msgpack.Marshal(seatRecord{s.ID, s.Identity, s.Taken, s.Expires, s.User})
+	body, err := msgpack.Marshal(seatRecord{s.ID, s.Identity, s.Joined, s.Taken, s.Resume, s.Expires, s.User})
 	if err != nil {
 		return nil, err
 	}
@@ -190,5 +194,5 @@ func decodeSeat(room string, key, value []byte) (Seat, error) {
 	if err := msgpack.Unmarshal(body, &r); err != nil {
 		return Seat{}, fmt.Errorf("%w: a seat: %w", ErrDamaged, err)
 	}
-	return Seat{[32]byte(key), room, r.ID, r.Identity, r.Taken, r.Expires, r.User}, nil
+	return Seat{[32]byte(key), room, r.ID, r.Identity, r.Joined, r.Taken, r.Resume, r.Expires, r.User}, nil
 }
