@@ -252,7 +252,7 @@ func TestAnyTransferHistory(t *testing.T) {
 		var failed string
 		synctest.Test(t, func(t *testing.T) {
 			failed = func() string {
-				kept, err := store.Open(dir + "/store")
+				kept, err := store.Open(dir+"/store", slog.New(slog.DiscardHandler))
 				if err != nil {
 					return err.Error()
 				}

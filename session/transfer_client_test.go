@@ -204,7 +204,7 @@ func (v *mover) run(ctx context.Context, cfg Config, p *pipe, done func(v *mover
 			}
 			v.token, v.id = m.Resume, m.Peer
 			if v.send != nil {
-				v.send.window = uint64(m.Limits.Window)
+				v.send.window = uint64(cfg.Room.Window()) // codecs do not read limits
 				if !v.send.over {
 					say(v.send.begin())
 				}
