@@ -28,7 +28,7 @@ func bubble(t *testing.T, f func(t *testing.T, net *memnet.Network)) {
 func serve(t *testing.T, net *memnet.Network, name string, cfg engine.RoomConfig, limits engine.Limits) (*engine.Node, *engine.Room) {
 	t.Helper()
 	e := net.Endpoint(name)
-	n := engine.New(engine.Config{Signaling: e, Transport: e, Limits: limits, Logger: slog.New(slog.DiscardHandler)})
+	n := engine.New(engine.Config{Signaling: e, Transport: e, Limits: limits, Jitter: func() float64 { return 0.5 }, Logger: slog.New(slog.DiscardHandler)})
 	if cfg.Name == "" {
 		cfg.Name = "demo"
 	}

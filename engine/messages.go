@@ -52,8 +52,8 @@ func (r *Room) send(s *Seat, o Outgoing, frames [][]byte) {
 			}
 		}
 		for _, p := range s.hosted.pairs {
-			if p.live != nil {
-				r.sendToLink(s, p.live, &o, frames)
+			if p.known() {
+				r.sendToPair(s, p, &o, frames)
 			}
 		}
 		return
@@ -66,8 +66,8 @@ func (r *Room) send(s *Seat, o Outgoing, frames [][]byte) {
 		done[to] = struct{}{}
 		if other := r.seats[to]; other != nil && other != s {
 			r.sendToSeat(s, other, m, &o)
-		} else if p := s.hosted.pairs[to]; p != nil && p.live != nil {
-			r.sendToLink(s, p.live, &o, frames)
+		} else if p := s.hosted.pairs[to]; p != nil && p.known() {
+			r.sendToPair(s, p, &o, frames)
 		} else if to == r.server.id {
 			s.progressed(to, &o) // nobody listens there
 		} else {
@@ -79,16 +79,6 @@ func (r *Room) send(s *Seat, o Outgoing, frames [][]byte) {
 func (r *Room) sendToSeat(from, to *Seat, m *Message, o *Outgoing) {
 	to.push(m)
 	from.progressed(to.id, o)
-}
-
-func (r *Room) sendToLink(s *Seat, l *link, o *Outgoing, frames [][]byte) {
-	err := ErrTooLarge
-	if frames != nil {
-		err = l.out.put(o.Channel, &outgoing{frames: frames, seat: s, ref: o.Ref, progress: o.Progress})
-	}
-	if err != nil {
-		s.push(Result{o.Ref, l.pair.remote, err})
-	}
 }
 
 // progressed reports a message as passed on to a peer in this process.

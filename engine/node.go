@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -15,9 +16,12 @@ import (
 type Config struct {
 	Signaling Signaling
 	Transport Transport
-	Clock     Clock        // nil: the system's
-	Logger    *slog.Logger // nil: slog.Default()
-	Limits    Limits
+	Clock     Clock // nil: the system's
+	// Jitter spreads what is tried again: evenly from 0 to 1. It may be called
+	// by several goroutines. nil: math/rand/v2.
+	Jitter func() float64
+	Logger *slog.Logger // nil: slog.Default()
+	Limits Limits
 }
 
 // Node is the engine of one process: its rooms. It is safe for use by several
@@ -26,6 +30,7 @@ type Node struct {
 	signaling Signaling
 	transport Transport
 	clock     Clock
+	jitter    func() float64
 	log       *slog.Logger
 	limits    atomic.Pointer[Limits]
 
@@ -45,11 +50,15 @@ func New(cfg Config) *Node {
 		signaling: cfg.Signaling,
 		transport: cfg.Transport,
 		clock:     cfg.Clock,
+		jitter:    cfg.Jitter,
 		log:       cfg.Logger,
 		rooms:     make(map[string]*Room),
 	}
 	if n.clock == nil {
 		n.clock = systemClock{}
+	}
+	if n.jitter == nil {
+		n.jitter = rand.Float64
 	}
 	if n.log == nil {
 		n.log = slog.Default()

@@ -26,6 +26,10 @@ type RoomConfig struct {
 	Password string
 	// Identity is the one that seats get unless they ask for less.
 	Identity Identity
+	// Redeliver names the channels on which a message that a link with a remote
+	// peer may have lost is sent again on the next: it arrives at least once
+	// rather than at most once. Invalid names (see ValidChannel) match nothing.
+	Redeliver []string
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -49,34 +53,36 @@ type Room struct {
 	tasks sync.WaitGroup
 
 	// What follows belongs to the actor.
-	identity Identity
-	server   *hosted
-	hosted   map[string]*hosted // by peer id, the server's included
-	seats    map[string]*Seat   // by seat id
-	remotes  map[string]*remote // by peer id
-	seq      uint64             // of the last message
-	pings    map[uint64]*relayedPing
-	pingSeq  uint64
-	toDial   []*pair // in order
-	dialing  bool    // dial will be called in any case
-	closing  bool
+	identity  Identity
+	redeliver map[string]bool // by channel
+	server    *hosted
+	hosted    map[string]*hosted // by peer id, the server's included
+	seats     map[string]*Seat   // by seat id
+	remotes   map[string]*remote // by peer id
+	seq       uint64             // of the last message
+	pings     map[uint64]*relayedPing
+	pingSeq   uint64
+	toDial    []*pair // in order
+	dialing   bool    // dial will be called in any case
+	closing   bool
 }
 
 func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 	r := &Room{
-		node:     n,
-		name:     cfg.Name,
-		password: sha256.Sum256([]byte(cfg.Password)),
-		open:     cfg.Password == "",
-		log:      n.log.With("room", cfg.Name),
-		inbox:    make(chan func(), inboxSize),
-		stopping: make(chan struct{}),
-		done:     make(chan struct{}),
-		identity: cfg.Identity,
-		hosted:   make(map[string]*hosted),
-		seats:    make(map[string]*Seat),
-		remotes:  make(map[string]*remote),
-		pings:    make(map[uint64]*relayedPing),
+		node:      n,
+		name:      cfg.Name,
+		password:  sha256.Sum256([]byte(cfg.Password)),
+		open:      cfg.Password == "",
+		log:       n.log.With("room", cfg.Name),
+		inbox:     make(chan func(), inboxSize),
+		stopping:  make(chan struct{}),
+		done:      make(chan struct{}),
+		identity:  cfg.Identity,
+		redeliver: channelSet(cfg.Redeliver),
+		hosted:    make(map[string]*hosted),
+		seats:     make(map[string]*Seat),
+		remotes:   make(map[string]*remote),
+		pings:     make(map[uint64]*relayedPing),
 	}
 	sig, err := n.signaling.Open(AppRoom(cfg.Name), cfg.Password, r.deliver)
 	if err != nil {
