@@ -20,16 +20,17 @@ import "sync"
 // one for all of it, and not while an earlier one covers it.
 //
 // It is bounded in bytes. Beyond that the oldest message of a redeliver channel
-// is given up, which means to treat it as one of an ordinary channel; these cost
-// a few bytes each, and if they alone exceed the bound, the oldest is forgotten
-// and counted.
+// is given up: if the link ends, it is reported instead of sent again. Messages
+// that are only to be reported cost a few bytes each; if they alone exceed the
+// bound, the oldest is forgotten, and counted.
 type unconfirmed struct {
 	limit int
 
 	mu       sync.Mutex
 	reported []*outgoing // in case of the link's end, without their frames
-	kept     []*outgoing // to be sent again
-	bytes    int         // that both cost
+	kept     []*outgoing // to be sent again, but for the first, which were
+	given    int         // given up
+	bytes    int         // that all of them cost
 	// pings and pongs are counted from the link's beginning: pong n answers
 	// ping n.
 	pings, pongs uint64
@@ -53,15 +54,20 @@ func (u *unconfirmed) note(m *outgoing, c *counters) (watch bool) {
 	}
 	u.bytes += m.cost()
 	for u.bytes > u.limit && len(u.kept)+len(u.reported) > 1 {
-		if len(u.kept) > 0 {
-			c.drop("message: not confirmed, too many are")
-			given := u.pop(&u.kept)
-			given.frames = nil
-			u.bytes += given.cost()
-			u.reported = append(u.reported, given)
-		} else {
-			c.drop("message: not acknowledged, too many are")
+		switch {
+		case u.given < len(u.kept):
+			c.drop("message: will not be sent again, too many are unconfirmed")
+			oldest := u.kept[u.given]
+			u.bytes -= oldest.size()
+			oldest.frames = nil
+			u.given++
+		case len(u.reported) > 0:
+			c.drop("message: will not be reported, too many are unconfirmed")
 			u.pop(&u.reported)
+		default:
+			c.drop("message: will not be reported, too many are unconfirmed")
+			u.pop(&u.kept)
+			u.given--
 		}
 	}
 	watch, u.watched = !u.watched, true
@@ -104,10 +110,12 @@ func (u *unconfirmed) ponged() uint64 {
 		return u.pongs
 	}
 	u.pongs++
-	for _, list := range []*[]*outgoing{&u.kept, &u.reported} {
-		for len(*list) > 0 && (*list)[0].barrier <= u.pongs {
-			u.pop(list)
-		}
+	for len(u.kept) > 0 && u.kept[0].barrier <= u.pongs {
+		u.pop(&u.kept)
+		u.given = max(0, u.given-1)
+	}
+	for len(u.reported) > 0 && u.reported[0].barrier <= u.pongs {
+		u.pop(&u.reported)
 	}
 	return u.pongs
 }
@@ -132,8 +140,8 @@ func (u *unconfirmed) due(acked bool) (ping, again bool) {
 func (u *unconfirmed) end() (resend, report []*outgoing) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	resend, report = u.kept, u.reported
-	u.kept, u.reported, u.bytes = nil, nil, 0
+	resend, report = u.kept[u.given:], append(u.reported, u.kept[:u.given]...)
+	u.kept, u.reported, u.given, u.bytes = nil, nil, 0, 0
 	return resend, report
 }
 
