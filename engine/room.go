@@ -28,7 +28,8 @@ type RoomConfig struct {
 	Identity Identity
 	// Redeliver names the channels on which a message that a link with a remote
 	// peer may have lost is sent again on the next: it arrives at least once
-	// rather than at most once. Invalid names (see ValidChannel) match nothing.
+	// rather than at most once. Names that
+	// ValidChannel refuses match nothing.
 	Redeliver []string
 }
 
