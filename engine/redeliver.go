@@ -88,9 +88,9 @@ func (u *unconfirmed) pop(list *[]*outgoing) *outgoing {
 func (u *unconfirmed) acknowledged() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for len(u.reported) > 0 {
-		u.pop(&u.reported)
-	}
+	u.bytes -= len(u.reported) * eventCost
+	clear(u.reported)
+	u.reported = u.reported[:0]
 }
 
 // pinged numbers a ping that is about to be sent.
