@@ -152,22 +152,47 @@ func TestWaitingEnds(t *testing.T) {
 	}
 }
 
-func TestByeEndsWaiting(t *testing.T) {
-	bubble(t, func(t *testing.T, net *memnet.Network) {
-		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
-		c := join(t, room, engine.SeatConfig{})
-		p := openPage(t, net, "load", "AAAA", "demo", "")
-		settle(3 * time.Second)
-		p.endpoint.Cut()
-		settle(time.Second)
-		c.sendRef(1, "chat", text("waits"), p.id)
-		settle(time.Second)
-		p.sig.Bye(p.id)
-		settle(time.Millisecond)
-		if got := of[engine.Result](c); len(got) != 1 || got[0] != (engine.Result{Ref: 1, Peer: p.id, Err: engine.ErrPeerGone}) {
-			t.Errorf("results %v", got)
-		}
-	})
+// What waits is given up as soon as nobody expects the peer any more, though it
+// may still be linked with others.
+func TestForgottenPeerIsNotWaitedFor(t *testing.T) {
+	for name, forget := range map[string]func(*page, engine.SignalingRoom){
+		"bye": func(p *page, _ engine.SignalingRoom) { p.sig.Bye(p.id) },
+		"full roster": func(p *page, sig engine.SignalingRoom) {
+			p.mu.Lock()
+			for _, l := range p.links {
+				l.half.Close()
+			}
+			p.mu.Unlock()
+			settle(time.Millisecond)
+			for i := range 10 {
+				sig.Announce(fmt.Sprint("stranger", i), "")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, net *memnet.Network) {
+				_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{RemotesPerRoom: 5})
+				c := join(t, room, engine.SeatConfig{})
+				p := openPage(t, net, "load", "AAAA", "demo", "")
+				sig, _ := rawSignals(t, net)
+				settle(3 * time.Second)
+				p.mu.Lock()
+				p.links[c.ID()].half.Close()
+				p.mu.Unlock()
+				settle(time.Second)
+				c.sendRef(1, "chat", text("waits"), p.id)
+				settle(time.Second)
+				if got := of[engine.Result](c); len(got) != 0 {
+					t.Errorf("results %v", got)
+				}
+				forget(p, sig)
+				settle(time.Millisecond)
+				if got := of[engine.Result](c); len(got) != 1 || got[0] != (engine.Result{Ref: 1, Peer: p.id, Err: engine.ErrPeerGone}) {
+					t.Errorf("results %v", got)
+				}
+			})
+		})
+	}
 }
 
 // On an ordinary channel what the transport holds unacknowledged at a link's
