@@ -154,7 +154,7 @@ func TestPeerEvents(t *testing.T) {
 	})
 }
 
-// TestSlowAndGone: a link carries nothing, and then ends.
+// TestSlowAndGone: a link carries nothing, and then its peer leaves.
 func TestSlowAndGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New()
@@ -184,7 +184,7 @@ func TestSlowAndGone(t *testing.T) {
 		results(2, "slow")
 		a.say(`{"op":"ping","id":1,"peer":%q}`, b.id)
 		synctest.Wait()
-		far.Cut()
+		b.say(`{"op":"leave"}`)
 		a.say(`{"op":"send","seq":3,"channel":"c","data":1,"to":[]}`)
 		for got := map[string]bool{}; len(got) < 3; {
 			switch m := a.next(); m["op"] {
