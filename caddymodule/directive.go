@@ -26,6 +26,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		room <name> {
 //			password <password>
 //			identity session|server
+//			redeliver <channel...>
 //		}
 //		origins <origin...>
 //		limits {
@@ -107,8 +108,12 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 			if err := checkLiteral(room.Identity, checkIdentity); err != nil {
 				return d.WrapErr(err)
 			}
+		case "redeliver":
+			if err := list(d, &room.Redeliver, checkChannel); err != nil {
+				return err
+			}
 		default:
-			return d.Errf("unknown option %q of room %q: there are password and identity", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity and redeliver", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)

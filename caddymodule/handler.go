@@ -57,6 +57,12 @@ type Room struct {
 	// the one peer of the server (`server`), which costs browsers less.
 	// Default: `session`, for as many as the server's limits allow.
 	Identity string `json:"identity,omitempty"`
+
+	// The channels on which messages to a browser that a lost link may have
+	// swallowed are sent again when it is back. They may then arrive more than
+	// once; on other channels such messages are reported to the sender instead.
+	// Default: none.
+	Redeliver []string `json:"redeliver,omitempty"`
 }
 
 // Limits bound what the clients of a site can use.
@@ -130,6 +136,10 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		if room.Identity, err = parseIdentity(r.Identity); err != nil {
 			return nil, fmt.Errorf("room %q: %w", room.Name, err)
 		}
+		if room.Redeliver, err = expandAll(repl, "redeliver", r.Redeliver); err != nil {
+			return nil, fmt.Errorf("room %q: %w", room.Name, err)
+		}
+		slices.Sort(room.Redeliver) // to compare them
 		rooms = append(rooms, room)
 	}
 	// Within a site, unlike between sites, a room named twice is a mistake.

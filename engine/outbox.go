@@ -17,6 +17,9 @@ type outbox struct {
 	spare *lane // an empty one, for the next channel
 	bytes int
 	ended bool
+	// broken is a message whose last frame the transport refused.
+	broken *outgoing
+	writer sync.WaitGroup
 	// wake has room for one token: something was put, the link is writable
 	// again, or the end has come.
 	wake chan struct{}
@@ -31,9 +34,10 @@ type lane struct {
 
 // outgoing is one message on its way to one link.
 type outgoing struct {
-	frames [][]byte // shared with other links
-	sent   int      // frames
-	next   *outgoing
+	channel string
+	frames  [][]byte // shared with other links
+	sent    int      // frames, to the present link
+	next    *outgoing
 	// seat hears what becomes of it; nil for messages of the engine's own.
 	seat     *Seat
 	ref      uint64
@@ -41,6 +45,32 @@ type outgoing struct {
 	// report is told of frames that passed, and of the end of the link before
 	// all of them did.
 	report func(frames int, err error)
+	told   int // frames, that progress was reported of
+
+	redeliver bool
+	barrier   uint64 // see unconfirmed
+}
+
+func (m *outgoing) size() int {
+	size := 0
+	for _, f := range m.frames {
+		size += len(f)
+	}
+	return size
+}
+
+// cost is the memory, in bytes, that the message is counted with where it may
+// stay for long.
+func (m *outgoing) cost() int { return eventCost + m.size() }
+
+// failed tells the sender that a recipient may not have got the message.
+func (m *outgoing) failed(peer string, err error) {
+	if m.report != nil {
+		m.report(0, err)
+	}
+	if m.seat != nil {
+		m.seat.push(Result{m.ref, peer, err})
+	}
 }
 
 func newOutbox(l *link, limit int) *outbox {
@@ -50,10 +80,7 @@ func newOutbox(l *link, limit int) *outbox {
 // put queues a message. It fails with ErrPeerSlow when too much waits already,
 // and with ErrPeerGone after the end.
 func (o *outbox) put(channel string, m *outgoing) error {
-	size := 0
-	for _, f := range m.frames {
-		size += len(f)
-	}
+	size := m.size()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -62,6 +89,24 @@ func (o *outbox) put(channel string, m *outgoing) error {
 	case o.bytes > 0 && o.bytes+size > o.limit:
 		return ErrPeerSlow
 	}
+	o.add(channel, m, size)
+	o.signal()
+	return nil
+}
+
+// refill queues what an earlier link left, in order, whatever its size: it is
+// bounded already.
+func (o *outbox) refill(messages []*outgoing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range messages {
+		m.sent, m.next = 0, nil
+		o.add(m.channel, m, m.size())
+	}
+	o.signal()
+}
+
+func (o *outbox) add(channel string, m *outgoing, size int) {
 	o.bytes += size
 	q := o.lanes[channel]
 	if q == nil {
@@ -74,8 +119,6 @@ func (o *outbox) put(channel string, m *outgoing) error {
 		q.last.next = m
 	}
 	q.last = m
-	o.signal()
-	return nil
 }
 
 // lane makes the lane of a channel that has none.
@@ -108,21 +151,33 @@ func (o *outbox) signal() {
 	}
 }
 
-// run writes until the end.
+// run writes until the end, or until the transport fails. o.writer counts it.
 func (o *outbox) run() {
+	defer o.writer.Done()
 	t := o.link.half()
 	for {
-		if t.Buffered() < highWater {
+		buffered := t.Buffered()
+		if buffered == 0 {
+			o.link.unconfirmed.acknowledged()
+		}
+		if buffered < highWater {
 			m, f, ended := o.pop()
 			if ended {
 				return
 			}
 			if m != nil {
 				if err := t.Send(f); err != nil {
+					if m.sent == len(m.frames) {
+						o.broken = m
+					}
 					o.link.close(err)
+					return
 				}
 				o.link.sent(len(f))
 				m.passed(o.link.pair.remote)
+				if m.sent == len(m.frames) {
+					o.link.written(m)
+				}
 				continue
 			}
 		} else if o.over() {
@@ -169,27 +224,30 @@ func (m *outgoing) passed(peer string) {
 	if m.report != nil {
 		m.report(m.sent, nil)
 	}
-	if m.seat != nil && m.progress {
+	if m.seat != nil && m.progress && m.sent > m.told {
+		m.told = m.sent
 		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.sent) / float64(len(m.frames))})
 	}
 }
 
-// end empties the outbox for good and tells the senders.
-func (o *outbox) end() {
+// end empties the outbox for good. It returns what was not written entirely,
+// first in, first out within each channel.
+func (o *outbox) end() []*outgoing {
 	o.mu.Lock()
 	o.ended = true
-	lanes := o.lanes
+	first := o.first
 	o.lanes, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, 0
 	o.signal()
 	o.mu.Unlock()
-	for _, q := range lanes {
+	o.writer.Wait()
+	var left []*outgoing
+	if o.broken != nil {
+		left = append(left, o.broken)
+	}
+	for q := first; q != nil; q = q.next {
 		for m := q.first; m != nil; m = m.next {
-			if m.report != nil {
-				m.report(0, ErrPeerGone)
-			}
-			if m.seat != nil {
-				m.seat.push(Result{m.ref, o.link.pair.remote, ErrPeerGone})
-			}
+			left = append(left, m)
 		}
 	}
+	return left
 }

@@ -25,7 +25,8 @@ type Link interface {
 	// Send writes one frame. It never blocks: the caller watches Buffered.
 	// The link does not keep b.
 	Send(b []byte) error
-	// Buffered is the number of bytes that Send took and that have not left.
+	// Buffered is the number of bytes that Send took and that the remote end has
+	// not acknowledged. After the end of the link it stays what it was.
 	Buffered() int
 	// Renegotiate answers a description that the remote peer sent over the
 	// link itself, for example because it adds media.

@@ -113,7 +113,9 @@ func (f *half) run() {
 			if !f.sleep(time.Until(next.at)) {
 				return
 			}
-			peer.call(func() { peer.h.LinkFrame(next.b) })
+			if !peer.call(func() { peer.h.LinkFrame(next.b) }) {
+				return // not acknowledged
+			}
 			f.mu.Lock()
 			before := f.buffered
 			f.buffered -= len(next.b)
@@ -138,13 +140,15 @@ func (f *half) sleep(d time.Duration) bool {
 	return !f.over()
 }
 
-// call makes one call to the handler, unless the half has ended.
-func (f *half) call(fn func()) {
+// call makes one call to the handler. It reports false if the half has ended.
+func (f *half) call(fn func()) bool {
 	f.calls.Lock()
 	defer f.calls.Unlock()
-	if !f.over() {
-		fn()
+	if f.over() {
+		return false
 	}
+	fn()
+	return true
 }
 
 func (f *half) over() bool {
