@@ -117,13 +117,6 @@ const (
 	// sdpTime bounds the making of a session description.
 	sdpTime = 10 * time.Second
 
-	// highWater is the number of bytes in a link's transport from which on its
-	// outbox waits, until there are less than LowWater. Acknowledged bytes are
-	// what leaves: far less would have the writer woken for each frame, and
-	// starve links with a long round trip; far more would let a bulk transfer
-	// delay the other channels, which take turns before it only.
-	highWater = 256 << 10
-
 	// journalAge is how long a journal keeps messages, and a room without seats
 	// its journal.
 	journalAge = time.Hour

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Signaling Signaling
 	Transport Transport
-	Clock     Clock // nil: the system's
+	Clock     Clock // nil: SystemClock
 	// Jitter spreads what is tried again: evenly from 0 to 1. It may be called
 	// by several goroutines. nil: math/rand/v2.
 	Jitter func() float64
@@ -71,7 +71,7 @@ func New(cfg Config) *Node {
 		rooms:     make(map[string]*Room),
 	}
 	if n.clock == nil {
-		n.clock = systemClock{}
+		n.clock = SystemClock{}
 	}
 	if n.jitter == nil {
 		n.jitter = rand.Float64

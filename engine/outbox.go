@@ -1,14 +1,22 @@
 package engine
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-// outbox is what waits to be written to a link. Within a channel it is first
-// in, first out; the channels take turns, one frame each, so that a large
-// message on one delays the others by one frame at most. It is bounded in
-// bytes: a message that does not fit is refused.
+// outbox is what waits to be written to a link, and what was written but not
+// acknowledged by the other end. Within a channel it is first in, first out; the
+// channels take turns, one frame each, so that a large message on one delays
+// the others by one frame at most. What waits is bounded in bytes: a message
+// that does not fit is refused. What is under way is bounded by the window.
 type outbox struct {
-	link  *link
-	limit int
+	link   *link
+	limit  int
+	window window // of run
+	// What window knows, in bytes that were written to the link.
+	sent, acked atomic.Int64
 
 	mu    sync.Mutex
 	first *lane // of those with something to send, whose turn is next
@@ -16,6 +24,7 @@ type outbox struct {
 	lanes map[string]*lane
 	spare *lane // an empty one, for the next channel
 	bytes int
+	under []written // way, oldest first
 	ended bool
 	// broken is a message whose last frame the transport refused.
 	broken *outgoing
@@ -23,6 +32,12 @@ type outbox struct {
 	// wake has room for one token: something was put, the link is writable
 	// again, or the end has come.
 	wake chan struct{}
+}
+
+// written is a frame under way.
+type written struct {
+	m   *outgoing
+	end int64 // position in all that was written to the link
 }
 
 // lane is a channel with something to send.
@@ -36,7 +51,9 @@ type lane struct {
 type outgoing struct {
 	channel string
 	frames  [][]byte // shared with other links
+	total   int      // frames
 	sent    int      // frames, to the present link
+	acked   int      // frames, by it
 	next    *outgoing
 	// seat hears what becomes of it; nil for messages of the engine's own.
 	seat     *Seat
@@ -100,13 +117,14 @@ func (o *outbox) refill(messages []*outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, m := range messages {
-		m.sent, m.next = 0, nil
+		m.sent, m.acked, m.next = 0, 0, nil
 		o.add(m.channel, m, m.size())
 	}
 	o.signal()
 }
 
 func (o *outbox) add(channel string, m *outgoing, size int) {
+	m.total = len(m.frames)
 	o.bytes += size
 	q := o.lanes[channel]
 	if q == nil {
@@ -156,35 +174,92 @@ func (o *outbox) run() {
 	defer o.writer.Done()
 	t := o.link.half()
 	for {
-		buffered := t.Buffered()
-		if buffered == 0 {
-			o.link.unconfirmed.acknowledged()
-		}
-		if buffered < highWater {
+		now, buffered := o.settle(t)
+		wakeAt := -1
+		if size := o.window.size(); buffered < size {
 			m, f, ended := o.pop()
 			if ended {
 				return
 			}
 			if m != nil {
 				if err := t.Send(f); err != nil {
-					if m.sent == len(m.frames) {
+					if m.sent == m.total {
 						o.broken = m
 					}
 					o.link.close(err)
 					return
 				}
 				o.link.sent(len(f))
-				m.passed(o.link.pair.remote)
-				if m.sent == len(m.frames) {
-					o.link.written(m)
+				o.window.send(now, len(f))
+				o.sent.Store(o.window.sent)
+				o.wrote(m)
+				if m.sent == m.total {
+					o.link.remember(m)
 				}
 				continue
 			}
-		} else if o.over() {
-			return
+			o.window.idle()
+		} else {
+			wakeAt = size - 1
+			if o.over() {
+				return
+			}
+		}
+		if wakeAt = max(wakeAt, o.unacked()); wakeAt >= 0 {
+			t.WakeAt(wakeAt)
+			if t.Buffered() <= wakeAt {
+				continue // fell meanwhile
+			}
 		}
 		<-o.wake
 	}
+}
+
+// settle looks at what the transport has had acknowledged.
+func (o *outbox) settle(t Link) (now time.Time, buffered int) {
+	now, buffered = o.link.room.now(), t.Buffered()
+	o.window.ack(now, buffered)
+	o.acked.Store(o.window.acked)
+	o.acknowledge()
+	if buffered == 0 {
+		o.link.unconfirmed.acknowledged()
+	}
+	return now, buffered
+}
+
+// wrote notes a frame of a message that was written, the latest one popped.
+func (o *outbox) wrote(m *outgoing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.under = append(o.under, written{m, o.window.sent})
+}
+
+// unacked is the number of bytes from the end of the first frame under way to
+// the end of the last: when no more is buffered, the first was acknowledged. It
+// is -1 if none is under way.
+func (o *outbox) unacked() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.under) == 0 {
+		return -1
+	}
+	return int(o.window.sent - o.under[0].end)
+}
+
+// acknowledge reports the progress of the frames that have arrived.
+func (o *outbox) acknowledge() {
+	o.mu.Lock()
+	n := 0
+	for n < len(o.under) && o.under[n].end <= o.window.acked {
+		n++
+	}
+	arrived := o.under[:n]
+	o.under = o.under[n:]
+	o.mu.Unlock()
+	for _, a := range arrived {
+		a.m.passed(o.link.pair.remote)
+	}
+	clear(arrived)
 }
 
 func (o *outbox) over() bool {
@@ -219,14 +294,16 @@ func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 	return m, f, false
 }
 
-// passed reports progress after a frame was written.
+// passed reports progress after a frame was acknowledged by the other end's
+// transport.
 func (m *outgoing) passed(peer string) {
+	m.acked++
 	if m.report != nil {
-		m.report(m.sent, nil)
+		m.report(m.acked, nil)
 	}
-	if m.seat != nil && m.progress && m.sent > m.told {
-		m.told = m.sent
-		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.sent) / float64(len(m.frames))})
+	if m.seat != nil && m.progress && m.acked > m.told {
+		m.told = m.acked
+		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.acked) / float64(m.total)})
 	}
 }
 
@@ -240,6 +317,9 @@ func (o *outbox) end() []*outgoing {
 	o.signal()
 	o.mu.Unlock()
 	o.writer.Wait()
+	if o.sent.Load() > 0 {
+		o.settle(o.link.half()) // what was acknowledged last
+	}
 	var left []*outgoing
 	if o.broken != nil {
 		left = append(left, o.broken)

@@ -145,8 +145,8 @@ func (u *unconfirmed) end() (resend, report []*outgoing) {
 	return resend, report
 }
 
-// written notes that a message of a seat was handed to the transport entirely.
-func (l *link) written(m *outgoing) {
+// remember notes that a message of a seat was handed to the transport entirely.
+func (l *link) remember(m *outgoing) {
 	if m.seat != nil && l.unconfirmed.note(m, &l.room.node.counters) {
 		l.room.after(confirmEvery, l.confirm)
 	}

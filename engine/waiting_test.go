@@ -279,3 +279,36 @@ func TestConfirmingPingsAreFew(t *testing.T) {
 		})
 	}
 }
+
+// A transport acknowledges packets beyond a lost one too, and the messages in
+// them never arrive if the link is cut then: they are reported.
+func TestAcknowledgedBeyondAGapIsNotArrived(t *testing.T) {
+	for seed := range uint64(30) {
+		bubble(t, func(t *testing.T, net *memnet.Network) {
+			net.Path, net.Seed = &memnet.Path{RTT: 100 * time.Millisecond, Loss: 0.2}, seed
+			_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
+			c := join(t, room, engine.SeatConfig{})
+			p := openPage(t, net, "load", "AAAA", "demo", "")
+			settle(20 * time.Second)
+			if !p.linked(c.ID()) {
+				t.Fatal("not linked")
+			}
+			for ref := range uint64(50) {
+				c.sendRef(ref, "chat", engine.Content{Kind: engine.Binary, Data: append([]byte{byte(ref)}, make([]byte, 1000)...)}, p.id)
+				settle(5 * time.Millisecond)
+			}
+			p.endpoint.Cut()
+			settle(time.Minute)
+			told := map[uint64]bool{}
+			for _, m := range p.messages() {
+				told[uint64(m.content.Data[0])] = true
+			}
+			for _, r := range of[engine.Result](c) {
+				told[r.Ref] = true
+			}
+			if len(told) != 50 {
+				t.Errorf("seed %d: %d of 50 messages arrived or were reported", seed, len(told))
+			}
+		})
+	}
+}
