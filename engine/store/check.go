@@ -6,29 +6,43 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"os"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// check reads all pages of the file that db has open, and writes nothing. bbolt
-// trusts what it reads: a wrong list of free pages makes it write over good ones, and
-// a wrong length makes it read outside of the file, which ends the process (so does
-// its own Tx.Check, whose goroutine nobody can guard). The format is that of
-// go.etcd.io/bbolt/internal/common, version 2. fellBack says that the newer of the
-// two roots is not good, so that bbolt uses the one before it.
-func check(db *bbolt.DB) (fellBack bool, err error) {
-	f, err := os.Open(db.Path())
+// check reads the whole file, if there is one, and writes nothing. bbolt trusts what
+// it reads: a wrong list of free pages makes it write over good ones, and a wrong
+// length makes it read outside of the file, which ends the process (so does its own
+// Tx.Check, whose goroutine nobody can guard). The format is that of
+// go.etcd.io/bbolt/internal/common, version 2.
+func (s *Store) check(path string) error {
+	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil && !errors.Is(err, bolterrors.ErrTimeout) && !errors.As(err, new(*os.PathError)) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
-		return false, err
+		return err
+	}
+	defer db.Close() // it holds the lock
+	f, err := os.Open(path)
+	if err != nil {
+		return err
 	}
 	defer f.Close()
 	c := &checker{f: f, pageSize: int64(db.Info().PageSize)}
-	if fellBack, err = c.run(); err != nil && !errors.As(err, new(*os.PathError)) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	fellBack, err := c.run()
+	if err != nil && !errors.As(err, new(*os.PathError)) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return fellBack, err
+	if fellBack {
+		s.log.Warn("the store's newest state is damaged, the one before it is used: the last commit may be lost", "file", path)
+	}
+	return err
 }
 
 const (
@@ -44,11 +58,13 @@ const (
 var native = binary.NativeEndian // so is bbolt's
 
 type checker struct {
-	f        io.ReaderAt
+	f        *os.File
 	pageSize int64
 	owned    []bool // by page: whether it belongs to something
 }
 
+// run says with fellBack that the newer of the two roots is not good, so that bbolt
+// uses the one before it.
 func (c *checker) run() (fellBack bool, err error) {
 	var meta []byte
 	good := 0
@@ -70,7 +86,7 @@ func (c *checker) run() (fellBack bool, err error) {
 		return false, errors.New("no root is good")
 	}
 	pages := native.Uint64(meta[40:])
-	info, err := c.f.(*os.File).Stat()
+	info, err := c.f.Stat()
 	if err != nil {
 		return false, err
 	}

@@ -10,7 +10,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -69,48 +68,26 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 }
 
 func (s *Store) open(path string) (err error) {
-	var file *os.File
-	var db *bbolt.DB
 	defer func() {
-		if err != nil && db != nil {
-			guard(db.Close)
-		}
-		if err != nil && file != nil {
-			file.Close() // bbolt has, unless it panicked
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout):
+			err = fmt.Errorf("%w (%s is locked)", ErrInUse, path)
+		case errors.Is(err, ErrDamaged):
+			err = fmt.Errorf("open %s: %w: move the file away, or put a backup in its place, and start again; without it, sessions of before are not resumed", path, err)
+		case err != nil:
+			err = fmt.Errorf("store: open %s: %w", path, err)
 		}
 	}()
-	err = guard(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout:      lockTimeout,
-			FreelistType: bbolt.FreelistMapType,
-			OpenFile: func(path string, flag int, mode os.FileMode) (f *os.File, err error) {
-				file, err = os.OpenFile(path, flag, mode)
-				return file, err
-			},
-		})
+	if err := s.check(path); err != nil {
 		return err
-	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%w (%s is locked)", ErrInUse, path)
-	case errors.As(err, new(*fs.PathError)):
-		return fmt.Errorf("store: %w", err)
-	case err != nil:
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-	default:
-		var fellBack bool
-		if fellBack, err = check(db); err == nil {
-			err = prepare(db, s.log)
-		}
-		if fellBack {
-			s.log.Warn("the store's newest state is damaged, the one before it is used: the last commit may be lost", "file", path)
-		}
 	}
-	if errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("open %s: %w: move the file away, or put a backup in its place, and start again; without it, sessions of before are not resumed", path, err)
-	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
-		return fmt.Errorf("store: open %s: %w", path, err)
+		return err
+	}
+	if err := prepare(db, s.log); err != nil {
+		db.Close()
+		return err
 	}
 	s.db = db
 	return nil
