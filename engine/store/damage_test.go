@@ -40,7 +40,10 @@ func TestFlippedByte(t *testing.T) {
 	dir := t.TempDir()
 	refused, told, harmless := 0, 0, 0
 	for pos := 0; pos < len(content); pos++ {
-		if bytes.Equal(content[pos:min(pos+64, len(content))], make([]byte, min(64, len(content)-pos))) && pos%512 != 0 {
+		if in := pos % os.Getpagesize(); in > 256 && in%5 != 0 {
+			continue // headers and elements wholly, of the rest every fifth
+		}
+		if rest := content[pos:min(pos+64, len(content))]; pos%64 != 0 && bytes.Count(rest, []byte{0}) == len(rest) {
 			continue // nothing is here
 		}
 		path := filepath.Join(dir, "store.db")
