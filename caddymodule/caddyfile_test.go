@@ -77,6 +77,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"no channel":            {directive: "room demo {\nredeliver\n}", want: "wrong argument count"},
 		"channel":               {directive: "room demo {\nredeliver chat @_ping\n}", want: `channel "@_ping"`},
 		"redeliver twice":       {directive: "room demo {\nredeliver a\nredeliver b\n}", want: `option "redeliver" is given twice`},
+		"durable":               {directive: "room demo {\ndurable yes\n}", want: "wrong argument count"},
 		"no origin":             {directive: "origins", want: "wrong argument count"},
 		"origin without scheme": {directive: "origins example.com", want: `origin "example.com"`},
 		"origin with path":      {directive: "origins https://example.com/app", want: `origin "https://example.com/app"`},
@@ -84,6 +85,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"unknown limit":         {directive: "limits {\nseats 3\n}", want: `unknown limit "seats"`},
 		"limit that is zero":    {directive: "limits {\nsessions 0\n}", want: `limit sessions: "0" is not a positive number`},
 		"limit that is no size": {directive: "limits {\nmessage big\n}", want: `limit message: "big" is not a positive number`},
+		"limit that is no time": {directive: "limits {\nresume 5\n}", want: `limit resume: "5" is not a duration such as 90s or 2m`},
 		"limit twice":           {directive: "limits {\nsessions 1\nsessions 2\n}", want: `option "sessions" is given twice`},
 		"limits on one line":    {directive: "limits sessions 1", want: "wrong argument count"},
 

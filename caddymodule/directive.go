@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
@@ -27,6 +28,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			password <password>
 //			identity session|server
 //			redeliver <channel...>
+//			durable
 //		}
 //		origins <origin...>
 //		limits {
@@ -34,10 +36,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			per_address <number>
 //			message     <size>
 //			pending     <size>
+//			resume      <duration>
 //		}
 //	}
 //
-// Sizes are bytes, or have a unit, such as 64KiB. All is optional, room may be
+// Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is optional, room may be
 // repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -112,8 +115,13 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 			if err := list(d, &room.Redeliver, checkChannel); err != nil {
 				return err
 			}
+		case "durable":
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			room.Durable = true
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity and redeliver", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver and durable", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)
@@ -131,6 +139,11 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		limit, parse := (*int)(nil), strconv.Atoi
 		switch d.Val() {
+		case "resume":
+			if err := unmarshalDuration(d, &l.Resume); err != nil {
+				return err
+			}
+			continue
 		case "sessions":
 			limit = &l.Sessions
 		case "per_address":
@@ -140,7 +153,7 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		case "pending":
 			limit, parse = &l.Pending, parseSize
 		default:
-			return d.Errf("unknown limit %q: there are sessions, per_address, message and pending", d.Val())
+			return d.Errf("unknown limit %q: there are sessions, per_address, message, pending and resume", d.Val())
 		}
 		name, value := d.Val(), ""
 		if !d.AllArgs(&value) {
@@ -152,6 +165,19 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		*limit = n
 	}
+	return nil
+}
+
+func unmarshalDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	name, value := d.Val(), ""
+	if !d.AllArgs(&value) {
+		return d.ArgErr()
+	}
+	v, err := caddy.ParseDuration(value)
+	if err != nil || v <= 0 {
+		return d.Errf("limit %s: %q is not a duration such as 90s or 2m", name, value)
+	}
+	*into = caddy.Duration(v)
 	return nil
 }
 

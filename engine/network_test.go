@@ -98,7 +98,7 @@ func TestNetworks(t *testing.T) {
 
 // bulk is two servers, and a seat at each, linked.
 type bulk struct {
-	from, to *engine.Seat
+	from, to *engine.Attachment
 	target   string // the peer that the receiver is heard by
 	peak     atomic.Int64
 	most     int
@@ -120,7 +120,7 @@ func newBulk(t *testing.T, net *memnet.Network) *bulk {
 		})
 		return r
 	}
-	sit := func(r *engine.Room) (*engine.Seat, []engine.Peer) {
+	sit := func(r *engine.Room) (*engine.Attachment, []engine.Peer) {
 		s, peers, err := r.Join(t.Context(), engine.SeatConfig{})
 		if err != nil {
 			t.Fatal(err)
