@@ -187,7 +187,7 @@ func (l *link) LinkFrame(b []byte) {
 		l.internal(m)
 	default:
 		c.messagesIn.Add(1)
-		l.room.post(func() { l.room.received(l, m, progress) })
+		l.room.give(job{post: &posting{link: l, in: m, progress: progress}})
 	}
 }
 
