@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/journal"
@@ -26,8 +25,9 @@ type Attachment struct {
 
 	// Guarded by seat.mu.
 	queue    []Event
-	waiting  int // bytes in queue
-	held     int // bytes that the last Next returned
+	waiting  int       // bytes in queue
+	bulk     bulkQueue // comes after queue
+	held     int       // bytes that the last Next returned
 	err      error
 	accepted uint64 // the highest ref that is written down
 	tell     bool   // that it is
@@ -70,8 +70,8 @@ type Outgoing struct {
 }
 
 // Send gives a message to the room. It blocks while the room is behind, or
-// until ctx ends. It fails with ErrChannelName, ErrTooMany (recipients), or as
-// Next does; what single recipients cannot take comes as Result events. Messages
+// until ctx ends. It fails with ErrChannelName, ErrTooMany (recipients),
+// ErrTooLarge (more than 15 MiB), or as Next does; what single recipients cannot take comes as Result events. Messages
 // of one goroutine keep their order.
 func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 	if !ValidChannel(o.Channel) {
@@ -79,6 +79,9 @@ func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 	}
 	if len(o.To) > maxTargets {
 		return ErrTooMany
+	}
+	if len(o.Content.Data)+len(o.Content.Meta) > maxContent {
+		return ErrTooLarge
 	}
 	if err := a.ended(); err != nil {
 		return err
@@ -210,6 +213,7 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	buf = append(buf, a.queue...)
 	clear(a.queue)
 	a.queue = a.queue[:0]
+	buf = a.bulk.take(buf)
 	a.held, a.waiting = a.waiting, 0
 	a.handOut(buf[n:])
 	return buf, a.reading, nil
@@ -234,6 +238,10 @@ func (a *Attachment) push(e Event) {
 	switch e := e.(type) {
 	case *Message:
 		if a.behind {
+			return
+		}
+	case TransferProgress:
+		if e.Fraction < 1 && a.waiting+a.held > a.limit/2 {
 			return
 		}
 	case Progress:
@@ -294,11 +302,9 @@ func (a *Attachment) read(buf []Event) ([]Event, error) {
 	return buf, nil
 }
 
-// message makes a record a message again.
+// message makes a record a message again, in the memory of the record.
 func (rec *record) message(seq uint64) *Message {
-	c := rec.content
-	c.Data, c.Meta = slices.Clone(c.Data), slices.Clone(c.Meta)
-	return &Message{Seq: seq, Channel: rec.channel, From: rec.from, Content: c}
+	return &Message{Seq: seq, Channel: rec.channel, From: rec.from, Content: rec.content}
 }
 
 func (a *Attachment) end(err error) {
@@ -316,6 +322,7 @@ func (a *Attachment) stop(err error) {
 		a.seat.keep(e, neverHandedOut)
 	}
 	a.queue, a.waiting = nil, 0
+	a.bulk.waiting = nil
 	a.signal()
 }
 

@@ -68,7 +68,7 @@ func (r *Room) Join(ctx context.Context, cfg SeatConfig) (*Attachment, []Peer, e
 // What lies in the journal behind ack, the last message that has arrived, comes
 // first; results and pongs that may not have arrived come again. It fails with
 // ErrUnknownSeat, ErrExpired, ErrLeft or ErrOverflow, which say what became of
-// the seat, with ErrClosed, or with ctx's error.
+// the seat, with ErrClosed, ErrJournal, or ctx's error.
 func (r *Room) Resume(ctx context.Context, token string, ack uint64, cfg SeatConfig) (*Attachment, []Peer, error) {
 	var (
 		a     *Attachment
@@ -85,6 +85,7 @@ func (r *Room) Resume(ctx context.Context, token string, ack uint64, cfg SeatCon
 			err = r.whyEnded(key)
 		} else if err = r.reachable(s, ack); err == nil {
 			a, peers = r.attach(s, cfg, max(ack, s.joined), token)
+			r.transfersBack(s)
 		}
 		r.node.counters.resumed(err)
 	}) {
@@ -103,13 +104,17 @@ func (r *Room) whyEnded(key tokenKey) error {
 // reachable tells whether the journal has all that the seat has missed. If not,
 // the seat is of no use any more.
 func (r *Room) reachable(s *Seat, ack uint64) error {
+	if err := r.openJournal(); err != nil {
+		return err
+	}
+	first := r.journal.First() // 0: the journal is empty
 	switch from := max(ack, s.joined); {
 	case ack > r.head:
 		// The journal has lost its end, in a power cut: its numbers were given
 		// twice.
 		r.unseat(s, ErrUnknownSeat)
 		return ErrUnknownSeat
-	case from < r.head && from+1 < r.journal.First():
+	case from < r.head && (first == 0 || from+1 < first):
 		r.unseat(s, ErrOverflow)
 		return ErrOverflow
 	}
@@ -129,6 +134,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 		if err := r.openJournal(); err != nil {
 			return err
 		}
+		r.retain(s.resume)
 		s.joined = r.head
 	}
 	r.speaker(s, max(cfg.Identity, r.identity), "") // server is the lesser one
@@ -187,6 +193,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		a.reading = from < r.head
 		a.behind = a.reading
 		s.resume = cfg.Resume
+		r.retain(s.resume)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,6 +239,7 @@ func (r *Room) detach(a *Attachment) {
 	s.mu.Lock()
 	s.attached = nil
 	s.mu.Unlock()
+	r.transfersAway(s)
 	r.await(s)
 }
 
@@ -253,6 +261,7 @@ func (r *Room) unseat(s *Seat, why error) {
 	}
 	delete(r.seats, s.id)
 	delete(s.hosted.seats, s)
+	r.transfersLeft(s)
 	if s.resumable() {
 		delete(r.tokens, s.key)
 		r.ended.Add(s.key, why)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/store"
 )
@@ -21,8 +22,8 @@ type keeper struct {
 	done  chan struct{}
 
 	mu      sync.Mutex
-	changed map[string]*store.Seat // by seat id; nil: deleted
-	writing chan struct{}          // closed when what is changed now was written
+	changed map[tokenKey]*store.Seat // nil: deleted
+	writing chan struct{}            // closed when what is changed now was written
 	closed  bool
 }
 
@@ -30,7 +31,7 @@ func newKeeper(s *store.Store, room string, log *slog.Logger) *keeper {
 	k := &keeper{
 		store: s, room: room, log: log,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		changed: make(map[string]*store.Seat), writing: make(chan struct{}),
+		changed: make(map[tokenKey]*store.Seat), writing: make(chan struct{}),
 	}
 	if s == nil {
 		k.closed = true
@@ -43,35 +44,40 @@ func newKeeper(s *store.Store, room string, log *slog.Logger) *keeper {
 
 // put notes a seat as it is; the room's actor calls it.
 func (k *keeper) put(s *Seat) {
-	if s.resumable() {
-		k.change(s.id, &store.Seat{
-			Token: s.key, Room: k.room, ID: s.id, Identity: uint8(s.identity),
-			Joined: s.joined, Taken: s.taken, Resume: s.resume,
-		})
+	if !s.resumable() {
+		return
 	}
+	s.stored, s.storedAt = s.taken, s.room.now()
+	k.change(s.key, &store.Seat{
+		Token: s.key, Room: k.room, ID: s.id, Identity: uint8(s.identity),
+		Joined: s.joined, Taken: s.taken, Resume: s.resume, Expires: s.storedAt.Add(s.resume),
+	})
 }
 
-// snapshot has the store know what was taken of each seat, now and then: later
-// than that it is known by the journal.
+func (k *keeper) delete(s *Seat) { k.change(s.key, nil) }
+
+// storeAgain is how often the store is told of a seat that does nothing: it
+// forgets seats a day after they would have expired.
+const storeAgain = time.Hour
+
+// snapshot has the store know what was taken of each seat, now and then. What
+// came later is known by the journal.
 func (r *Room) snapshot() {
 	for _, s := range r.tokens {
-		if s.taken != s.stored {
-			s.stored = s.taken
+		if s.taken != s.stored || r.now().Sub(s.storedAt) > storeAgain {
 			r.keeper.put(s)
 		}
 	}
 	r.unstored = 0
 }
 
-func (k *keeper) delete(s *Seat) { k.change(s.id, nil) }
-
-func (k *keeper) change(id string, s *store.Seat) {
+func (k *keeper) change(key tokenKey, s *store.Seat) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
 		return
 	}
-	k.changed[id] = s
+	k.changed[key] = s
 	select {
 	case k.wake <- struct{}{}:
 	default:
@@ -105,14 +111,14 @@ func (k *keeper) run() {
 func (k *keeper) write() {
 	k.mu.Lock()
 	changed, written := k.changed, k.writing
-	k.changed, k.writing = make(map[string]*store.Seat), make(chan struct{})
+	k.changed, k.writing = make(map[tokenKey]*store.Seat), make(chan struct{})
 	k.mu.Unlock()
 	defer close(written)
 	var puts []store.Seat
-	for id, s := range changed {
+	for key, s := range changed {
 		if s != nil {
 			puts = append(puts, *s)
-			delete(changed, id)
+			delete(changed, key)
 		}
 	}
 	if err := k.store.Put(puts...); err != nil {

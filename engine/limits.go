@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/journal"
+)
 
 // Limits bound what others can make the engine hold. A zero field means its
 // default.
@@ -20,6 +24,9 @@ type Limits struct {
 	// beyond it is refused to that peer with ErrPeerSlow. One message may
 	// always wait. Default 8 MiB.
 	LinkPending int
+	// Window is the number of bytes of a transfer that its sender may send
+	// beyond what all recipients have acknowledged. Default 512 KiB.
+	Window int
 	// RemotesPerRoom is the number of remote peers that a room remembers.
 	// When a new one is heard beyond it, the one that was silent for longest
 	// and has no link is forgotten. Default 4,096.
@@ -44,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Links, 2_000)
 	set(&l.Pending, 8<<20)
 	set(&l.LinkPending, 8<<20)
+	set(&l.Window, 512<<10)
 	set(&l.RemotesPerRoom, 4_096)
 	set(&l.Journal, 64<<20)
 	set(&l.Handshakes, 128)
@@ -125,6 +133,9 @@ const (
 	maxRenegotiate = 4     // descriptions under way on one link
 	maxKept        = 1_024 // results and pongs of one seat that may not have arrived
 	maxEnded       = 4_096 // seats of a room of which is known why they ended
-	stagedBytes    = 1 << 20
-	readBytes      = 256 << 10 // of the journal at once
+	// maxContent is the size of data and meta of one message, so that it fits
+	// the journal with its recipients.
+	maxContent  = journal.MaxEntry - 128<<10
+	stagedBytes = 1 << 20
+	readBytes   = 256 << 10 // of the journal at once
 )

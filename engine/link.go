@@ -71,7 +71,7 @@ type pongWaiter struct {
 }
 
 func newLink(r *Room, p *pair) *link {
-	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{})}
+	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{Inflated: maxContent})}
 	l.out = newOutbox(l, r.node.limits.Load().LinkPending)
 	l.opening.Store(true)
 	r.tasks.Add(1) // until finish

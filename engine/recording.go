@@ -23,7 +23,7 @@ func (r *Room) openJournal() error {
 	dir, err := r.node.folder(r.name)
 	if err == nil {
 		r.journal, err = journal.Open(journal.Config{
-			Dir: filepath.Join(dir, "journal"), MaxAge: journalAge,
+			Dir: filepath.Join(dir, "journal"), MaxAge: max(r.age, journalAge),
 			MaxBytes: int64(r.node.limits.Load().Journal), Logger: r.log,
 		})
 	}
@@ -34,6 +34,27 @@ func (r *Room) openJournal() error {
 	}
 	r.head = r.journal.Last()
 	return nil
+}
+
+// retain has the journal keep what a seat may miss that lives for resume.
+func (r *Room) retain(resume time.Duration) {
+	if age := 2 * resume; age > max(r.age, journalAge) {
+		r.age = age
+		r.journal.SetRetention(age, int64(r.node.limits.Load().Journal))
+	}
+}
+
+// failed gives up a journal that could not be written: what it holds is unknown
+// to it. Whoever reads it comes back, to the one that is opened then.
+func (r *Room) failed() {
+	for _, s := range r.tokens {
+		s.posted = s.taken
+		if a := s.attached; a != nil {
+			a.end(ErrJournal)
+		}
+	}
+	_ = r.journal.Close() // its error is the one that is told
+	r.journal = nil
 }
 
 // closeJournal is safe to be called twice, and when the actor does not run.
@@ -95,9 +116,10 @@ func (r *Room) remembered() ([]*Seat, error) {
 			s.taken = max(s.taken, rec.ref)
 		}
 	}); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the journal of room %q: %w", r.name, err)
 	}
 	for _, s := range seats {
+		s.stored, s.storedAt = s.taken, r.now()
 		s.posted = s.taken
 	}
 	return seats, nil
@@ -105,29 +127,39 @@ func (r *Room) remembered() ([]*Seat, error) {
 
 // scan looks at the whole journal.
 func (r *Room) scan(see func(uint64, *record)) error {
-	var entries []journal.Entry
-	for next := r.journal.First(); next <= r.head; {
-		var err error
-		entries, err = r.journal.Read(next, readBytes, entries[:0])
-		if errors.Is(err, journal.ErrGone) {
-			next = max(next+1, r.journal.First())
-			continue
-		}
+	return eachRecord(r.journal, r.journal.First(), r.head, func(seq uint64, data []byte) {
+		rec, err := decodeRecord(data)
 		if err != nil {
-			return fmt.Errorf("read the journal of room %q: %w", r.name, err)
+			r.node.counters.drop("journal: bad record")
+			return
 		}
-		if len(entries) == 0 {
-			break
-		}
+		see(seq, &rec)
+		r.history.add(seq, &rec)
+	})
+}
+
+// eachRecord reads the entries of a journal from first to last, as far as they
+// are there. What is damaged the journal has logged when it was opened.
+func eachRecord(j *journal.Journal, first, last uint64, see func(seq uint64, data []byte)) error {
+	var entries []journal.Entry
+	for next := first; next > 0 && next <= last; {
+		var err error
+		entries, err = j.Read(next, readBytes, entries[:0])
 		for _, e := range entries {
 			next = e.Offset + 1
-			rec, err := decodeRecord(e.Data)
-			if err != nil {
-				r.node.counters.drop("journal: bad record")
-				continue
+			if e.Offset <= last {
+				see(e.Offset, e.Data)
 			}
-			see(e.Offset, &rec)
-			r.history.add(e.Offset, &rec)
+		}
+		switch {
+		case errors.Is(err, journal.ErrGone):
+			next = max(next+1, j.First())
+		case errors.Is(err, journal.ErrDamaged):
+			next++
+		case err != nil:
+			return err
+		case len(entries) == 0:
+			return nil
 		}
 	}
 	return nil
@@ -138,6 +170,9 @@ func (r *Room) scan(see func(uint64, *record)) error {
 func (r *Room) write(batch []*posting) error {
 	if len(r.tokens) == 0 || len(batch) == 0 {
 		return nil
+	}
+	if err := r.openJournal(); err != nil {
+		return err
 	}
 	var (
 		arena   = r.arena[:0]
@@ -161,6 +196,7 @@ func (r *Room) write(batch []*posting) error {
 	last, err := r.journal.Append(entries...)
 	if err != nil {
 		r.node.counters.drop("journal: not written")
+		r.failed()
 		return fmt.Errorf("%w: %w", ErrJournal, err)
 	}
 	r.head = last
@@ -229,43 +265,30 @@ func (h *history) last(n int) []uint64 {
 func (a *Attachment) prepend(offsets []uint64) {
 	var (
 		messages []Event
-		sizes    []int
 		total    int
-		entries  []journal.Entry
 	)
 	wanted := make(map[uint64]struct{}, len(offsets))
 	for _, o := range offsets {
 		wanted[o] = struct{}{}
 	}
-	for next, last := offsets[0], offsets[len(offsets)-1]; next <= last; {
-		var err error
-		entries, err = a.journal.Read(next, readBytes, entries[:0])
-		if errors.Is(err, journal.ErrGone) {
-			next = max(next+1, a.journal.First())
-			continue
+	err := eachRecord(a.journal, offsets[0], offsets[len(offsets)-1], func(seq uint64, data []byte) {
+		if _, ok := wanted[seq]; !ok {
+			return
 		}
-		if err != nil || len(entries) == 0 {
-			a.seat.room.node.counters.drop("journal: history not read")
-			break
+		rec, err := decodeRecord(data)
+		if err != nil {
+			a.seat.room.node.counters.drop("journal: bad record")
+			return
 		}
-		for _, e := range entries {
-			next = e.Offset + 1
-			if _, ok := wanted[e.Offset]; !ok {
-				continue
-			}
-			rec, err := decodeRecord(e.Data)
-			if err != nil {
-				a.seat.room.node.counters.drop("journal: bad record")
-				continue
-			}
-			m := rec.message(e.Offset)
-			m.History = true
-			messages, sizes, total = append(messages, m), append(sizes, m.cost()), total+m.cost()
-			for total > a.limit/2 && len(messages) > 1 {
-				total -= sizes[0]
-				messages, sizes = messages[1:], sizes[1:]
-			}
+		m := rec.message(seq)
+		m.History = true
+		messages, total = append(messages, m), total+m.cost()
+		for ; total > a.limit/2 && len(messages) > 1; messages = messages[1:] {
+			total -= messages[0].cost()
 		}
+	})
+	if err != nil {
+		a.seat.room.log.Error("the room's journal cannot be read", "error", err)
 	}
 	a.seat.mu.Lock()
 	defer a.seat.mu.Unlock()

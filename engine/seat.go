@@ -35,10 +35,13 @@ type Seat struct {
 
 	// Of the room's actor.
 	resume   time.Duration
-	posted   uint64    // the highest ref that is to be written down
-	taken    uint64    // the highest ref that is
-	stored   uint64    // taken, as the store has it
+	posted   uint64 // the highest ref that is to be written down
+	taken    uint64 // the highest ref that is
+	stored   uint64 // taken, as the store has it
+	storedAt time.Time
 	deadline time.Time // without an attachment, when it ends
+
+	transfers seatTransfers
 
 	// mu guards what follows, and the attachment's queue. The actor alone
 	// changes attached.
