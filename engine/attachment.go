@@ -106,7 +106,7 @@ func (a *Attachment) Skip(ctx context.Context, ref uint64) error {
 	s := a.seat
 	return s.room.giveCtx(ctx, job{run: func() {
 		s.posted = max(s.posted, ref)
-		s.accept(ref)
+		s.room.written(s, ref)
 	}})
 }
 
