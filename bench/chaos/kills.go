@@ -11,7 +11,6 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/client"
 )
 
-
 // kills kills the server again and again under one sender and one receiver,
 // whose sockets are cut too, so that messages wait in the journal at the kill.
 func kills(ctx context.Context, o options) (err error) {

@@ -7,8 +7,7 @@ import (
 
 const childArg = "child"
 
-func child([]string) error                 { return errors.New("not yet") }
-func chaos(context.Context, options) error { return errors.New("not yet") }
-func bulk(context.Context, options) error  { return errors.New("not yet") }
-func away(context.Context, options) error  { return errors.New("not yet") }
-func slow(context.Context, options) error  { return errors.New("not yet") }
+func child([]string) error                { return errors.New("not yet") }
+func bulk(context.Context, options) error { return errors.New("not yet") }
+func away(context.Context, options) error { return errors.New("not yet") }
+func slow(context.Context, options) error { return errors.New("not yet") }
