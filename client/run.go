@@ -12,13 +12,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-const (
-	// handshake is how long connecting may take up to the welcome.
-	handshake = 30 * time.Second
-	// steady is how long a connection must last before the next pause is short
-	// again.
-	steady = time.Second
-)
+// handshake is how long connecting may take up to the welcome.
+const handshake = 30 * time.Second
 
 // retryError says when the server wants to be asked again.
 type retryError struct {
@@ -40,9 +35,9 @@ func (r *Room) run() {
 		MaxInterval:         15 * time.Second,
 	}
 	pause.Reset()
+	var wait time.Duration
 	for {
-		began := time.Now()
-		err := r.connect()
+		lasted, err := r.connect()
 		if r.ctx.Err() != nil {
 			return
 		}
@@ -50,10 +45,10 @@ func (r *Room) run() {
 			r.end(refused)
 			return
 		}
-		if time.Since(began) > steady {
+		if lasted > wait { // the pause before it was long enough
 			pause.Reset()
 		}
-		wait := pause.NextBackOff()
+		wait = pause.NextBackOff()
 		if retry, ok := errors.AsType[*retryError](err); ok {
 			wait = max(wait, retry.after)
 		}
@@ -74,12 +69,14 @@ func (r *Room) finish() {
 	r.dropTransfers(err)
 }
 
-// connect makes a connection and stays with it until it ends.
-func (r *Room) connect() error {
+// connect makes a connection and stays with it until it ends. It returns how
+// long it lasted after the welcome.
+func (r *Room) connect() (lasted time.Duration, err error) {
 	ws, welcome, live, err := r.handshake()
 	if err != nil {
-		return err
+		return 0, err
 	}
+	began := time.Now()
 	defer live.Stop()
 	defer ws.CloseNow()
 	c := newConnection(r, ws, live)
@@ -90,7 +87,7 @@ func (r *Room) connect() error {
 	r.conn = nil
 	r.mu.Unlock()
 	close(c.done)
-	return err
+	return time.Since(began), err
 }
 
 // handshake opens a WebSocket and says hello. live ends the connection unless
