@@ -55,7 +55,7 @@ export class Outbox {
     }
   }
 
-  /** The server has everything up to seq. */
+  /** The server has everything up to seq. What this or an earlier connection did not write, it cannot have. */
   acknowledge(seq: number): void {
     while (this.written > 0 && this.entries[0]!.seq <= seq) this.remove(0).resolve()
   }
