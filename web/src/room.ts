@@ -17,7 +17,7 @@ import { Receiver } from './transfer/receiver.ts'
 import { Sender } from './transfer/sender.ts'
 
 const patience = 10_000
-const stable = 30_000 // a connection that lasted so long was no failure
+const stable = 5_000 // a connection that lasted so long was no failure
 const farewell = 2_000
 
 /** A room: one connection after the other, and what outlives them. */
@@ -192,7 +192,7 @@ export class JoinedRoom implements Room {
     }
     for (const { peer, type } of welcome.peers) {
       if (this.peers.has(peer)) continue
-      this.peers.set(peer, type === undefined ? {} : { type })
+      this.meet(peer, type)
       this.tell(() => this.events.emit('peer:join', peer, type))
     }
     if (welcome.resumed) this.outbox.acknowledge(welcome.ack)
@@ -250,14 +250,14 @@ export class JoinedRoom implements Room {
         this.pings.finish(message.id, message.error)
         break
       case 'peer':
-        if (message.event === 'join') this.peers.set(message.peer, message.type === undefined ? {} : { type: message.type })
+        if (message.event === 'join') this.meet(message.peer, message.type)
         if (message.event === 'leave') this.peers.delete(message.peer)
         this.events.emit(`peer:${message.event}`, message.peer, message.type)
         break
       case 'error': {
         const error = new Failure(message.code, message.message)
         if (message.seq !== undefined) this.outbox.refuse(message.seq, error)
-        else if (message.transfer !== undefined) this.sender.refuse(message.transfer, error)
+        else if (message.transfer !== undefined) this.sender.finish(message.transfer, error)
         else if (message.id !== undefined) this.pings.finish(message.id, message.code)
         else this.events.emit('error', error)
       }
@@ -284,6 +284,10 @@ export class JoinedRoom implements Room {
     if (state === this.state) return
     this.state = state
     this.events.emit('state', state)
+  }
+
+  private meet(peer: string, type?: string): void {
+    this.peers.set(peer, type === undefined ? {} : { type })
   }
 
   // These peers are here no longer.

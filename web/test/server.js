@@ -127,7 +127,8 @@ export class TestServer {
   }
 
   deliver(from, { channel, data, meta, to, seq, progress }) {
-    if (to === undefined || to === null) this.history.push({ op: 'message', seq: this.lastSeq + 1, channel, from: from.id, data })
+    const message = { op: 'message', seq: ++this.lastSeq, channel, from: from.id, data, ...(meta !== undefined && { meta }) }
+    if (to === undefined || to === null) this.history.push(message)
     const ids = to === undefined || to === null ? [...this.peers.keys()].filter((id) => id !== from.id) : [to].flat()
     for (const id of ids) {
       const peer = this.peers.get(id)
@@ -135,8 +136,7 @@ export class TestServer {
         from.tell({ op: 'result', seq, peer: id, error: 'unknown_peer', message: `no peer ${id}` })
       } else {
         if (progress) for (const fraction of [0.5, 1]) from.tell({ op: 'progress', seq, peer: id, fraction })
-        if (peer instanceof Session)
-          peer.tell({ op: 'message', seq: ++this.lastSeq, channel, from: from.id, data, ...(meta !== undefined && { meta }) })
+        if (peer instanceof Session) peer.tell(message)
         else peer.onMessage({ channel, data, meta, from: from.id })
       }
     }

@@ -50,7 +50,7 @@ export class Incoming implements IncomingTransfer {
   }
 
   stream(): ReadableStream<Uint8Array> {
-    if (this.settled) throw new Failure('bad_message', 'stream: a transfer is streamed once, from the listener that is told of it')
+    if (this.settled) throw new Failure('bad_message', 'stream: it is too late')
     const stream = new Stream(this.taken, (reason) => this.cancel(String(reason ?? 'cancelled')))
     this.sink = stream
     return stream.readable

@@ -77,9 +77,15 @@ export class Sender {
     this.sendings.get(id)?.transfer.missed(peer)
   }
 
-  /** The server refuses a transfer. */
-  refuse(id: number, error: Failure): void {
-    this.finish(id, error)
+  /** It has ended, because of `error` where there is one. */
+  finish(id: number, error?: unknown): void {
+    const sending = this.sendings.get(id)
+    if (!sending) return
+    const began = this.underWay()
+    this.sendings.delete(id)
+    sending.transfer.suspend()
+    sending.settle(error)
+    if (this.window > 0) for (const next of this.underWay()) if (!began.includes(next)) this.begin(next)
   }
 
   /** The connection is gone. */
@@ -124,15 +130,5 @@ export class Sender {
       if (this.cancelled.length > most) this.cancelled.shift()
     }
     this.finish(id, error)
-  }
-
-  private finish(id: number, error?: unknown): void {
-    const sending = this.sendings.get(id)
-    if (!sending) return
-    const began = this.underWay()
-    this.sendings.delete(id)
-    sending.transfer.suspend()
-    sending.settle(error)
-    if (this.window > 0) for (const next of this.underWay()) if (!began.includes(next)) this.begin(next)
   }
 }
