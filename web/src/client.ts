@@ -154,7 +154,7 @@ export interface SendOptions {
   /** A JSON value that travels beside the data; browsers accept it only beside bytes. */
   meta?: unknown
   progress?: OnProgress | undefined
-  /** Cancels a transfer, for all its recipients; `send` rejects with its reason. What goes as a message is not called back. */
+  /** Cancels a transfer, for all its recipients, or a message that has not gone out yet; `send` rejects with its reason. */
   signal?: AbortSignal | undefined
 }
 

@@ -10,8 +10,10 @@ export interface Entry {
   size: number
   /** What goes over the wire; absent while its Blob is being read. */
   frame?: Frame
+  /** Whether a connection had it, so that it may be with the server. */
+  gone?: boolean
   readonly resolve: () => void
-  readonly reject: (error: Error) => void
+  readonly reject: (error: unknown) => void
 }
 
 /**
@@ -49,8 +51,9 @@ export class Outbox {
       if (next.size > most) {
         this.refuse(next.seq, new Failure('too_large', `send: ${next.size} bytes, the server takes at most ${most}`))
       } else {
-        write(next.frame)
+        next.gone = true
         this.written++
+        write(next.frame)
       }
     }
   }
@@ -61,9 +64,14 @@ export class Outbox {
   }
 
   /** The send of that seq will not happen. */
-  refuse(seq: number, error: Error): void {
+  refuse(seq: number, error: unknown): void {
     const at = this.entries.findIndex((entry) => entry.seq === seq)
     if (at >= 0) this.remove(at).reject(error)
+  }
+
+  /** The send is not wanted any more. */
+  withdraw(entry: Entry, reason: unknown): void {
+    if (!entry.gone) this.refuse(entry.seq, reason)
   }
 
   /** A new connection has none of it. */

@@ -321,6 +321,7 @@ export class JoinedRoom implements Room {
     return new Promise((resolve, reject) => {
       const entry: Entry = { seq, size: frame ? frameSize(frame) : sizeOf(raw), resolve, reject, ...(frame && { frame }) }
       this.outbox.add(entry)
+      signal?.addEventListener('abort', () => this.outbox.withdraw(entry, signal.reason))
       this.sent.add(seq, { channel, meta, onProgress })
       if (raw instanceof Blob) {
         raw

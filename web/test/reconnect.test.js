@@ -174,6 +174,24 @@ test('what the server did not get is sent again, with the same seq', async (t) =
   assert.deepEqual(seen, ['a', 'b'])
 })
 
+test('a send that is not wanted any more is withdrawn, if it did not go out', async (t) => {
+  const { room, server } = await setUp(t)
+  const abort = new AbortController()
+  const send = (data) => room.channel('chat').send(data, { signal: abort.signal })
+  server.silent = true
+  const gone = send('gone')
+  server.drop()
+  await next(room, 'close')
+  const waiting = ['waits', new Blob(['waits too'])].map((data) => assert.rejects(send(data), { name: 'AbortError' }))
+  abort.abort()
+  await Promise.all(waiting)
+  server.silent = false
+  await gone
+  await room.channel('chat').send('next')
+  const sends = server.sessions[0].received.filter(({ op }) => op === 'send').map(({ data }) => data)
+  assert.deepEqual(sends, ['gone', 'next'])
+})
+
 test('after a lost session all that was not acknowledged is sent again', async (t) => {
   const { room, server } = await setUp(t)
   await room.channel('chat').send('done')
