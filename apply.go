@@ -13,7 +13,7 @@ var ErrClosed = errors.New("the server is closed")
 
 // Check tells whether Apply would take the configuration: whether it is valid
 // and changes nothing that cannot change while the server runs, which are UDP,
-// PublicIPs, STUN and RelayOpen.
+// PublicIPs, STUN, Storage and RelayOpen.
 func (s *Server) Check(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err

@@ -38,6 +38,11 @@ type Config struct {
 	// public address where PublicIPs does not. One that cannot be reached
 	// delays every link. Default none.
 	STUN []string
+	// Storage is the folder in which the server keeps the journals of its rooms
+	// and the seats of sessions, so that these can be resumed after a restart.
+	// One server can use it at a time. Default: a temporary one, which Close
+	// removes, so that sessions end with the server.
+	Storage string
 	// Limits bound what others can make the server hold.
 	Limits Limits
 	// Logger takes what an operator would act on. Default slog.Default().
@@ -141,6 +146,8 @@ func (c Config) checkFixed(next Config) error {
 		return fixed("the list of public IPs", c.PublicIPs, next.PublicIPs)
 	case !slices.Equal(next.STUN, c.STUN):
 		return fixed("the list of STUN URLs", c.STUN, next.STUN)
+	case next.Storage != c.Storage:
+		return fixed("the storage folder", c.Storage, next.Storage)
 	case next.RelayOpen != c.RelayOpen:
 		return fixed("whether the relay is open", c.RelayOpen, next.RelayOpen)
 	}

@@ -21,11 +21,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
+	"github.com/genosrtc/caddy-genosrtc/engine/store"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/signaling/relay"
 )
@@ -46,6 +49,7 @@ type Server struct {
 	transport *rtc.Transport
 	relay     *relay.Relay
 	pool      *signaling.Pool
+	store     *store.Store // nil: nothing is kept
 	node      *engine.Node
 
 	// changing lets one Apply or Close work at a time. They wait for the
@@ -75,6 +79,15 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) start(cfg Config) (err error) {
+	if cfg.Storage != "" {
+		if err := os.MkdirAll(cfg.Storage, 0o700); err != nil {
+			return fmt.Errorf("storage: %w", err)
+		}
+		s.store, err = store.Open(filepath.Join(cfg.Storage, "genosrtc.db"), cfg.Logger.With("part", "store"))
+		if err != nil {
+			return err
+		}
+	}
 	s.transport, err = rtc.New(rtc.Config{
 		UDP: cfg.UDP, PublicIPs: cfg.PublicIPs, STUN: cfg.STUN,
 		Logger: cfg.Logger.With("part", "rtc"),
@@ -92,6 +105,7 @@ func (s *Server) start(cfg Config) (err error) {
 	}
 	s.node = engine.New(engine.Config{
 		Signaling: s.pool, Transport: s.transport, Limits: cfg.Limits,
+		Dir: cfg.Storage, Store: s.store,
 		Logger: cfg.Logger.With("part", "engine"),
 	})
 	s.config = cfg
@@ -127,6 +141,9 @@ func (s *Server) Close(ctx context.Context) error {
 	errs := []error{ctx.Err()}
 	if s.node != nil {
 		errs = append(errs, s.node.Close(ctx))
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
 	}
 	if s.pool != nil {
 		errs = append(errs, s.pool.Close(ctx))

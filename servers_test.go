@@ -52,7 +52,7 @@ func (p *place) start(other *place) {
 
 // member is a seat that remembers what it was told.
 type member struct {
-	*engine.Seat
+	*engine.Attachment
 
 	mu    sync.Mutex
 	peers map[string]bool // that it is connected with
@@ -65,7 +65,7 @@ func (p *place) join() *member {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	m := &member{Seat: seat, peers: make(map[string]bool), heard: make(map[string]int)}
+	m := &member{Attachment: seat, peers: make(map[string]bool), heard: make(map[string]int)}
 	for _, peer := range peers {
 		m.peers[peer.ID] = true
 	}

@@ -44,9 +44,9 @@ type App struct {
 	// change on a reload. Default: none.
 	STUN []string `json:"stun,omitempty"`
 
-	// The data directory of the server, by which a reload recognises the one
-	// that runs. Nothing is kept in it yet. Default: the folder `genosrtc` in
-	// Caddy's data directory.
+	// The data directory of the server: the journals of its rooms, and what makes
+	// sessions outlive a restart. By it a reload recognises the server that runs.
+	// Default: the folder `genosrtc` in Caddy's data directory.
 	Storage string `json:"storage,omitempty"`
 
 	claim *claim
@@ -73,7 +73,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	cfg.Logger = ctx.Slogger()
-	a.claim = newClaim(cfg)
 
 	storage, err := expand(caddy.NewReplacer(), "storage", a.Storage)
 	if err != nil {
@@ -85,6 +84,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if storage, err = filepath.Abs(storage); err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
+	cfg.Storage = storage
+	a.claim = newClaim(cfg)
 	events, err := ctx.App("events")
 	if err != nil {
 		return err

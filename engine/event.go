@@ -14,10 +14,14 @@ const eventCost = 128
 // Message is a message that arrived for a seat. One Message is shared by all
 // the seats that receive it: its fields must not be changed.
 type Message struct {
-	Seq     uint64 // the room's running number; a seat sees gaps
+	// Seq is the message's place in the room's journal: it rises, with gaps. 0
+	// if the room keeps none, as no seat can be resumed.
+	Seq     uint64
 	Channel string
 	From    string // peer id of the sender
 	Content Content
+	// History tells that the message was sent before the seat was taken.
+	History bool
 	// Encodings caches what the session layer makes of the message, so that it
 	// is encoded once for each codec, whatever the number of receivers.
 	Encodings EncodingCache
@@ -73,6 +77,12 @@ type Pong struct {
 	Err  error
 }
 
+// Taken tells that everything the seat sent up to Ref is written down and will
+// not be taken again. Only seats that can be resumed are told.
+type Taken struct {
+	Ref uint64
+}
+
 // PingRequest asks the seat for a sign of life on behalf of another seat; the
 // answer is Seat.Pong with the same token.
 type PingRequest struct {
@@ -84,4 +94,17 @@ func (Progress) cost() int    { return eventCost }
 func (PeerEvent) cost() int   { return eventCost }
 func (Result) cost() int      { return eventCost }
 func (Pong) cost() int        { return eventCost }
+func (Taken) cost() int       { return 0 }
 func (PingRequest) cost() int { return eventCost }
+
+// lasting tells whether a seat is to hear of an event that comes while it has no
+// attachment. Messages need not be kept for that: the journal has them.
+func lasting(e Event) bool {
+	switch e := e.(type) {
+	case Result, Pong:
+		return true
+	case Progress:
+		return e.Channel == "" && e.Fraction == 1
+	}
+	return false
+}

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/journal"
+)
 
 // Limits bound what others can make the engine hold. A zero field means its
 // default.
@@ -24,6 +28,10 @@ type Limits struct {
 	// When a new one is heard beyond it, the one that was silent for longest
 	// and has no link is forgotten. Default 4,096.
 	RemotesPerRoom int
+	// Journal is the number of bytes that a room's journal holds, so that seats
+	// can be resumed. What is beyond it is given up, oldest first. Default 64
+	// MiB.
+	Journal int
 	// Handshakes is the number of links that may be opening at once in the
 	// process. Offers beyond it wait while they are fresh. Default 128.
 	Handshakes int
@@ -41,6 +49,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Pending, 8<<20)
 	set(&l.LinkPending, 8<<20)
 	set(&l.RemotesPerRoom, 4_096)
+	set(&l.Journal, 64<<20)
 	set(&l.Handshakes, 128)
 	return l
 }
@@ -102,6 +111,15 @@ const (
 	// delay the other channels, which take turns before it only.
 	highWater = 256 << 10
 
+	// journalAge is how long a journal keeps messages, and a room without seats
+	// its journal.
+	journalAge = time.Hour
+	// confirmTime is how long an event that was handed out may turn out not to
+	// have arrived: longer than a transport takes to notice that it is lost.
+	confirmTime = time.Minute
+	// MaxHistory is the number of recent messages that a new seat can ask for.
+	MaxHistory = 1_000
+
 	pingTime       = 10 * time.Second
 	maxPings       = 256 // under way for one seat
 	inboxSize      = 256
@@ -109,4 +127,11 @@ const (
 	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
 	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
 	maxRenegotiate = 4     // descriptions under way on one link
+	maxKept        = 1_024 // results and pongs of one seat that may not have arrived
+	maxEnded       = 4_096 // seats of a room of which is known why they ended
+	// maxContent is the size of data and meta of one message, so that it fits
+	// the journal with its recipients.
+	maxContent  = journal.MaxEntry - 128<<10
+	stagedBytes = 1 << 20
+	readBytes   = 256 << 10 // of the journal at once
 )

@@ -71,7 +71,7 @@ type pongWaiter struct {
 }
 
 func newLink(r *Room, p *pair) *link {
-	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{})}
+	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{Inflated: maxContent})}
 	l.out = newOutbox(l, r.node.limits.Load().LinkPending)
 	l.opening.Store(true)
 	r.tasks.Add(1) // until finish
@@ -187,7 +187,7 @@ func (l *link) LinkFrame(b []byte) {
 		l.internal(m)
 	default:
 		c.messagesIn.Add(1)
-		l.room.post(func() { l.room.received(l, m, progress) })
+		l.room.give(job{post: &posting{link: l, in: m, progress: progress}})
 	}
 }
 

@@ -46,7 +46,7 @@ func serve(t *testing.T, net *memnet.Network, name string, cfg engine.RoomConfig
 
 // client is a seat whose events are collected.
 type client struct {
-	*engine.Seat
+	*engine.Attachment
 	t       *testing.T
 	welcome []engine.Peer
 
@@ -62,7 +62,7 @@ func join(t *testing.T, r *engine.Room, cfg engine.SeatConfig) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{Seat: s, t: t, welcome: peers, done: make(chan struct{})}
+	c := &client{Attachment: s, t: t, welcome: peers, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		var buf []engine.Event

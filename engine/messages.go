@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"strings"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -13,19 +12,140 @@ func ValidChannel(name string) bool {
 	return frame.ValidName(name) && !strings.HasPrefix(name, internalPrefix)
 }
 
-// postCtx is post that gives up when ctx ends.
-func (r *Room) postCtx(ctx context.Context, f func()) error {
-	if r.tryPost(f) {
-		return nil
+// posting is a message on its way into the room: of a seat, or of a link.
+type posting struct {
+	seq uint64 // in the journal; 0 if it is not there
+
+	seat   *Seat
+	out    Outgoing
+	frames [][]byte // of out; none if it is too large for links
+
+	link     *link
+	in       *frame.Message
+	progress *frame.Progress
+}
+
+func (p *posting) size() int {
+	if p.link != nil {
+		return len(p.in.Content.Data)
 	}
-	select {
-	case r.inbox <- f:
-		return nil
-	case <-r.done:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	return len(p.out.Content.Data)
+}
+
+// stage takes a message. Those that come together are written down together.
+func (r *Room) stage(p *posting) {
+	r.staged = append(r.staged, p)
+	if r.stagedBytes += p.size(); r.stagedBytes >= stagedBytes {
+		r.flush()
 	}
+}
+
+// flush writes down what was staged and then passes it on, in order.
+func (r *Room) flush() {
+	if len(r.staged) == 0 {
+		return
+	}
+	batch := r.staged
+	posted := batch[:0]
+	for _, p := range batch {
+		if r.admit(p) {
+			posted = append(posted, p)
+		}
+	}
+	if err := r.write(posted); err != nil {
+		r.log.Error("messages were refused", "messages", len(posted), "error", err)
+		for _, p := range posted {
+			p.refuse()
+		}
+		posted = nil
+	}
+	for _, p := range posted {
+		if p.link != nil {
+			r.received(p)
+		} else {
+			r.send(p)
+			p.seat.accept(p.out.Ref)
+		}
+	}
+	clear(batch)
+	r.staged, r.stagedBytes = batch[:0], 0
+}
+
+// admit tells whether a message is to be passed on.
+func (r *Room) admit(p *posting) bool {
+	if p.link != nil {
+		if p.link.pair.live != p.link {
+			r.node.counters.drop("message: by a link that was replaced")
+			return false
+		}
+		return true
+	}
+	s, ref := p.seat, p.out.Ref
+	if r.seats[s.id] != s {
+		return false
+	}
+	if s.resumable() && ref > 0 {
+		if ref <= s.posted {
+			s.accept(min(ref, s.taken)) // a repetition
+			return false
+		}
+		s.posted = ref
+	}
+	return true
+}
+
+// refuse is for a message that could not be written down. Its seat may send it
+// again by another attachment; a remote peer's is lost.
+func (p *posting) refuse() {
+	if p.link != nil {
+		p.link.room.node.counters.drop("message: not written down")
+		return
+	}
+	s := p.seat
+	s.posted = s.taken
+	if a := s.attached; a != nil {
+		a.end(ErrJournal)
+	}
+}
+
+// record is what the journal holds of a message.
+func (p *posting) record() record {
+	if l := p.link; l != nil {
+		rec := record{from: l.pair.remote, to: toListed, channel: p.in.Channel, content: p.in.Content}
+		if h := l.pair.h; h == l.room.server {
+			rec.to = toServer
+		} else {
+			for s := range h.seats {
+				rec.listed = append(rec.listed, s.id)
+			}
+		}
+		return rec
+	}
+	s := p.seat
+	rec := record{from: s.id, seat: true, ref: p.out.Ref, channel: p.out.Channel, content: p.out.Content}
+	if p.out.To != nil {
+		rec.to = toListed
+		for _, to := range p.out.To {
+			if other := s.room.local(to); other != nil && other != s {
+				rec.listed = append(rec.listed, other.id)
+			}
+		}
+	}
+	return rec
+}
+
+// local is the seat that a peer id means: its own, or that of the peer which
+// speaks for it alone.
+func (r *Room) local(id string) *Seat {
+	if s := r.seats[id]; s != nil {
+		return s
+	}
+	if h := r.hosted[id]; h != nil && h != r.server {
+		for s := range h.seats {
+			return s
+		}
+	}
+	return nil
 }
 
 // tellAll pushes an event to every seat.
@@ -35,41 +155,42 @@ func (r *Room) tellAll(e Event) {
 	}
 }
 
-// send passes on a message of a seat. Without frames it is too large for links.
-func (r *Room) send(s *Seat, o Outgoing, frames [][]byte) {
-	if r.seats[s.id] != s {
-		return
-	}
-	r.seq++
+// send passes on a message of a seat.
+func (r *Room) send(p *posting) {
+	s, o := p.seat, &p.out
 	var m *Message
 	if len(r.seats) > 1 { // else nobody takes it
-		m = &Message{Seq: r.seq, Channel: o.Channel, From: s.id, Content: o.Content}
+		m = &Message{Seq: p.seq, Channel: o.Channel, From: s.id, Content: o.Content}
 	}
 	if o.To == nil {
 		for _, other := range r.seats {
 			if other != s {
-				r.sendToSeat(s, other, m, &o)
+				r.sendToSeat(s, other, m, o)
 			}
 		}
-		for _, p := range s.hosted.pairs {
-			if p.live != nil {
-				r.sendToLink(s, p.live, &o, frames)
+		for _, pair := range s.hosted.pairs {
+			if pair.live != nil {
+				r.sendToLink(s, pair.live, o, p.frames)
 			}
 		}
 		return
 	}
 	done := make(map[string]struct{}, len(o.To))
 	for _, to := range o.To {
+		other := r.local(to)
+		if other != nil && other != s {
+			to = other.id
+		}
 		if _, twice := done[to]; twice {
 			continue
 		}
 		done[to] = struct{}{}
-		if other := r.seats[to]; other != nil && other != s {
-			r.sendToSeat(s, other, m, &o)
-		} else if p := s.hosted.pairs[to]; p != nil && p.live != nil {
-			r.sendToLink(s, p.live, &o, frames)
+		if other != nil && other != s {
+			r.sendToSeat(s, other, m, o)
+		} else if pair := s.hosted.pairs[to]; pair != nil && pair.live != nil {
+			r.sendToLink(s, pair.live, o, p.frames)
 		} else if to == r.server.id {
-			s.progressed(to, &o) // nobody listens there
+			s.progressed(to, o) // nobody listens there
 		} else {
 			s.push(Result{o.Ref, to, ErrUnknownPeer})
 		}
@@ -99,16 +220,12 @@ func (s *Seat) progressed(peer string, o *Outgoing) {
 }
 
 // received passes on a message that came by a link.
-func (r *Room) received(l *link, m *frame.Message, progress *frame.Progress) {
-	if l.pair.live != l {
-		r.node.counters.drop("message: by a link that was replaced")
-		return
+func (r *Room) received(p *posting) {
+	l, m := p.link, p.in
+	if p.progress != nil {
+		r.arriving(l, p.progress)
 	}
-	if progress != nil {
-		r.arriving(l, progress)
-	}
-	r.seq++
-	msg := &Message{Seq: r.seq, Channel: m.Channel, From: l.pair.remote, Content: m.Content}
+	msg := &Message{Seq: p.seq, Channel: m.Channel, From: l.pair.remote, Content: m.Content}
 	for s := range l.pair.h.seats {
 		s.push(msg)
 	}

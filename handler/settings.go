@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/session"
 )
@@ -35,6 +36,8 @@ type Limits struct {
 	// Pending is the number of bytes that may wait for a client before it is
 	// cut off. Default 8 MiB.
 	Pending int
+	// Resume is how long a session lives without a connection. Default 2 min.
+	Resume time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -47,6 +50,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.SessionsPerAddress, 256)
 	set(&l.Message, session.DefaultMessage)
 	set(&l.Pending, session.DefaultPending)
+	if l.Resume <= 0 {
+		l.Resume = session.DefaultResume
+	}
 	return l
 }
 

@@ -90,7 +90,7 @@ func (h *Handler) serve(s *socket, room *engine.Room, limits Limits, address str
 	log := h.log.With("room", room.Name(), "address", address)
 	err := session.Serve(h.ctx, s, session.Config{
 		Room: room, Codec: s.codec(), Counters: &h.counters,
-		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending},
+		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume},
 	})
 	if errors.Is(err, engine.ErrSlow) {
 		log.Info("slow session cut off", "reason", err)

@@ -171,8 +171,6 @@ func writeValue(w writer, v any) {
 		w.float(*v)
 	case *bool:
 		w.bool(*v)
-	case *presence:
-		w.bool(true)
 	case *[]string:
 		w.beginArray(len(*v))
 		for i := range *v {
@@ -190,11 +188,15 @@ func writeValue(w writer, v any) {
 		}
 		w.endArray()
 	case *Limits:
-		w.beginMap(2)
+		w.beginMap(4)
 		w.key("message")
 		w.uint(uint64(v.Message))
 		w.key("pending")
 		w.uint(uint64(v.Pending))
+		w.key("resume")
+		w.float(v.Resume.Seconds())
+		w.key("window")
+		w.uint(uint64(v.Window))
 		w.endMap()
 	}
 }

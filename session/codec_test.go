@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -29,17 +30,19 @@ var golden = []struct {
 	msgpack string // hex, by field
 }{
 	{"welcome",
-		Message{Op: OpWelcome, Peer: "0k3", Identity: "session", Room: "demo", Peers: []engine.Peer{{ID: "0aZ", Type: "superpeer"}, {ID: "2Bx"}},
-			Limits: Limits{Message: 2 << 20, Pending: 8 << 20}},
-		`{"op":"welcome","peer":"0k3","identity":"session","room":"demo","resumed":false,"ack":0,"peers":[{"peer":"0aZ","type":"superpeer"},{"peer":"2Bx"}],"limits":{"message":2097152,"pending":8388608}}`,
-		"88 a26f70 a777656c636f6d65 a470656572 a3306b33 a86964656e74697479 a773657373696f6e a4726f6f6d a464656d6f" +
-			" a7726573756d6564 c2 a361636b 00 a57065657273 92 82 a470656572 a330615a a474797065 a9737570657270656572" +
-			" 81 a470656572 a3324278 a66c696d697473 82 a76d657373616765 ce00200000 a770656e64696e67 ce00800000"},
-	{"welcome after resume",
-		Message{Op: OpWelcome, Peer: "0k3", Identity: "server", Room: "a/b", Reason: "unsupported"},
-		`{"op":"welcome","peer":"0k3","identity":"server","room":"a/b","resumed":false,"reason":"unsupported","ack":0,"peers":[],"limits":{"message":0,"pending":0}}`,
-		"89 a26f70 a777656c636f6d65 a470656572 a3306b33 a86964656e74697479 a6736572766572 a4726f6f6d a3612f62" +
-			" a7726573756d6564 c2 a6726561736f6e ab756e737570706f72746564 a361636b 00 a57065657273 90 a66c696d697473 82 a76d657373616765 00 a770656e64696e67 00"},
+		Message{Op: OpWelcome, Peer: "0k3", Identity: "session", Room: "demo", Resume: "h2vT", Peers: []engine.Peer{{ID: "0aZ", Type: "superpeer"}, {ID: "2Bx"}},
+			Limits: Limits{Message: 2 << 20, Pending: 8 << 20, Resume: 2 * time.Minute, Window: 512 << 10}},
+		`{"op":"welcome","peer":"0k3","identity":"session","room":"demo","resume":"h2vT","resumed":false,"ack":0,"peers":[{"peer":"0aZ","type":"superpeer"},{"peer":"2Bx"}],"limits":{"message":2097152,"pending":8388608,"resume":120,"window":524288}}`,
+		"89 a26f70 a777656c636f6d65 a470656572 a3306b33 a86964656e74697479 a773657373696f6e a4726f6f6d a464656d6f" +
+			" a6726573756d65 a468327654 a7726573756d6564 c2 a361636b 00 a57065657273 92 82 a470656572 a330615a a474797065 a9737570657270656572" +
+			" 81 a470656572 a3324278 a66c696d697473 84 a76d657373616765 ce00200000 a770656e64696e67 ce00800000" +
+			" a6726573756d65 78 a677696e646f77 ce00080000"},
+	{"welcome that is not resumed",
+		Message{Op: OpWelcome, Peer: "0k3", Mesh: "0m", Identity: "server", Room: "a/b", Resume: "h", Reason: "expired"},
+		`{"op":"welcome","peer":"0k3","mesh":"0m","identity":"server","room":"a/b","resume":"h","resumed":false,"reason":"expired","ack":0,"peers":[],"limits":{"message":0,"pending":0,"resume":0,"window":0}}`,
+		"8b a26f70 a777656c636f6d65 a470656572 a3306b33 a46d657368 a2306d a86964656e74697479 a6736572766572 a4726f6f6d a3612f62 a6726573756d65 a168" +
+			" a7726573756d6564 c2 a6726561736f6e a765787069726564 a361636b 00 a57065657273 90" +
+			" a66c696d697473 84 a76d657373616765 00 a770656e64696e67 00 a6726573756d65 00 a677696e646f77 00"},
 	{"message, text",
 		Message{Op: OpMessage, Seq: 41, Channel: "chat", From: "2Bx", Content: text("hi \"there\"\n☃")},
 		`{"op":"message","seq":41,"channel":"chat","from":"2Bx","data":"hi \"there\"\n☃"}`,
@@ -68,6 +71,10 @@ var golden = []struct {
 		Message{Op: OpMessage, Seq: 3, Channel: "c", From: "p", Content: jsonc(`[{"$bin":""}]`)},
 		`{"op":"message","seq":3,"channel":"c","from":"p","data":[{"$bin":""}]}`,
 		"85 a26f70 a76d657373616765 a3736571 03 a76368616e6e656c a163 a466726f6d a170 a464617461 91 81 a42462696e a0"},
+	{"message of the history",
+		Message{Op: OpMessage, Seq: 3, Channel: "c", From: "p", Content: text("a"), Recent: true},
+		`{"op":"message","seq":3,"channel":"c","from":"p","data":"a","history":true}`,
+		"86 a26f70 a76d657373616765 a3736571 03 a76368616e6e656c a163 a466726f6d a170 a464617461 a161 a7686973746f7279 c3"},
 	{"ack", Message{Op: OpAck, Seq: 7}, `{"op":"ack","seq":7}`, "82 a26f70 a361636b a3736571 07"},
 	{"result",
 		Message{Op: OpResult, Seq: 7, Peer: "2Bx", Error: "gone", Text: "over"},
@@ -134,7 +141,8 @@ func TestDecode(t *testing.T) {
 	}{
 		"hello":               {fields{"op": "hello"}, Message{Op: OpHello}},
 		"hello with password": {fields{"op": "hello", "password": "pässword"}, Message{Op: OpHello, Password: "pässword"}},
-		"hello with resume":   {fields{"op": "hello", "resume": "token", "ack": 3}, Message{Op: OpHello, Resume: true}},
+		"hello with resume":   {fields{"op": "hello", "resume": "token", "ack": 3}, Message{Op: OpHello, Resume: "token", Ack: 3}},
+		"hello with history":  {fields{"op": "hello", "history": 100}, Message{Op: OpHello, History: 100}},
 		"hello, null fields":  {fields{"op": "hello", "resume": nil, "password": nil}, Message{Op: OpHello}},
 		"text":                {fields{"op": "send", "seq": 1, "channel": "chat", "data": "hi"}, Message{Op: OpSend, Seq: 1, Channel: "chat", Content: text("hi")}},
 		"empty text":          {fields{"op": "send", "seq": 1, "channel": "c", "data": ""}, Message{Op: OpSend, Seq: 1, Channel: "c", Content: text("")}},

@@ -18,6 +18,9 @@ const (
 	ClosePolicy      = 1008
 	CloseFault       = 1011
 	CloseTryAgain    = 1013
+	// CloseResumed is of the range that RFC 6455, section 7.4.2, leaves to
+	// applications.
+	CloseResumed = 4000
 )
 
 // End is why a session ended. Its code and reason are what the transport is
@@ -41,6 +44,12 @@ func (e *End) Unwrap() error { return e.Err }
 // context.
 var Stopping = &End{Code: CloseGoingAway, Reason: "server stopping"}
 
+// final tells whether the session ended with its transport, and cannot be
+// resumed.
+func (e *End) final() bool {
+	return e == errLeft || e.Code == CloseProtocol || e.Code == CloseUnsupported || e.Code == ClosePolicy
+}
+
 var errLeft = &End{Code: CloseNormal, Reason: "left"}
 
 func lost(err error) *End { return &End{Code: CloseNormal, Reason: "connection lost", Err: err} }
@@ -62,10 +71,27 @@ func seatEnd(err error, pending int) *End {
 	switch {
 	case errors.Is(err, engine.ErrSlow):
 		return slow(fmt.Sprintf("more than %d bytes waiting", pending))
+	case errors.Is(err, engine.ErrOverflow):
+		return slow("more was missed than the server keeps")
+	case errors.Is(err, engine.ErrResumed):
+		return &End{Code: CloseResumed, Reason: "resumed elsewhere", Err: err}
 	case errors.Is(err, engine.ErrClosed):
 		return &End{Code: CloseGoingAway, Reason: "room closed", Err: err}
 	}
 	return &End{Code: CloseFault, Reason: "fault of the server", Err: err}
+}
+
+// notResumed is why a session could not be resumed, as the client is told it.
+func notResumed(err error) string {
+	switch {
+	case errors.Is(err, engine.ErrExpired):
+		return "expired"
+	case errors.Is(err, engine.ErrOverflow):
+		return "overflow"
+	case errors.Is(err, engine.ErrLeft):
+		return "left"
+	}
+	return "unknown"
 }
 
 // reasons are the errors that the engine reports of a recipient or a ping, as

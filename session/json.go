@@ -131,8 +131,6 @@ func (c jsonCodec) read(v []byte, dst any) (bool, error) {
 			return true, errTooDeep
 		}
 		*dst = bytes.Clone(v)
-	case *presence:
-		*dst = true
 	}
 	return true, nil
 }

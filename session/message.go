@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
@@ -46,26 +48,28 @@ type Message struct {
 	Code     Code   // error
 	Text     string // result, error: the field "message", for people
 
-	Password string   // hello
-	Resume   presence // hello
+	Password string // hello
+	Resume   string // hello, welcome: the secret
+	Ack      uint64 // hello, welcome
+	History  uint64 // hello: how many recent messages are wanted
+	Recent   bool   // message: the field "history", it is one of them
 
+	Mesh     string // welcome
 	Identity string // welcome
 	Room     string // welcome
 	Resumed  bool   // welcome
 	Reason   string // welcome
-	Ack      uint64 // welcome
 	Peers    []engine.Peer
 	Limits   Limits // welcome
 }
 
 // Limits is what a client is told in welcome, and held to.
 type Limits struct {
-	Message int // bytes of data plus meta in one send
-	Pending int // bytes that may wait for the client
+	Message int           // bytes of data plus meta in one send
+	Pending int           // bytes that may wait for the client
+	Resume  time.Duration // that the session lives without a connection
+	Window  int           // bytes of a transfer beyond what was acknowledged
 }
-
-// presence is a field of which only matters that it is there.
-type presence bool
 
 // field is one field that a message can have.
 type field uint8
@@ -89,6 +93,8 @@ const (
 	fMessage
 	fPassword
 	fResume
+	fHistory
+	fMesh
 	fIdentity
 	fRoom
 	fResumed
@@ -103,7 +109,7 @@ var fieldNames = [fieldCount]string{
 	fOp: "op", fSeq: "seq", fChannel: "channel", fFrom: "from", fTo: "to",
 	fData: "data", fMeta: "meta", fProgress: "progress", fID: "id", fPeer: "peer",
 	fFraction: "fraction", fEvent: "event", fType: "type", fError: "error",
-	fCode: "code", fMessage: "message", fPassword: "password", fResume: "resume",
+	fCode: "code", fMessage: "message", fPassword: "password", fResume: "resume", fHistory: "history", fMesh: "mesh",
 	fIdentity: "identity", fRoom: "room", fResumed: "resumed", fReason: "reason",
 	fAck: "ack", fPeers: "peers", fLimits: "limits",
 }
@@ -125,12 +131,13 @@ type use struct {
 // uses lists the fields of each operation, in the order in which they are
 // written and judged.
 var uses = map[Op][]use{
-	OpHello: {{fPassword, true}, {fResume, true}},
-	OpWelcome: {{fPeer, false}, {fIdentity, false}, {fRoom, false}, {fResumed, false},
-		{fReason, true}, {fAck, false}, {fPeers, false}, {fLimits, false}},
+	OpHello: {{fPassword, true}, {fResume, true}, {fAck, true}, {fHistory, true}},
+	OpWelcome: {{fPeer, false}, {fMesh, true}, {fIdentity, false}, {fRoom, false}, {fResume, false},
+		{fResumed, false}, {fReason, true}, {fAck, false}, {fPeers, false}, {fLimits, false}},
 	OpSend: {{fSeq, false}, {fChannel, false}, {fData, false}, {fTo, true}, {fMeta, true},
 		{fProgress, true}},
-	OpMessage:  {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true}},
+	OpMessage: {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true},
+		{fHistory, true}},
 	OpAck:      {{fSeq, false}},
 	OpResult:   {{fSeq, false}, {fPeer, false}, {fError, false}, {fMessage, false}},
 	OpProgress: {{fSeq, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
@@ -181,6 +188,13 @@ func (m *Message) at(f field) any {
 		return &m.Password
 	case fResume:
 		return &m.Resume
+	case fHistory:
+		if m.Op == OpMessage {
+			return &m.Recent
+		}
+		return &m.History
+	case fMesh:
+		return &m.Mesh
 	case fIdentity:
 		return &m.Identity
 	case fRoom:
@@ -212,8 +226,6 @@ func (m *Message) has(f field) bool {
 		return *v != nil
 	case *[]byte:
 		return *v != nil
-	case *presence:
-		return bool(*v)
 	}
 	return false
 }

@@ -90,8 +90,6 @@ func (c msgpackCodec) read(whole []byte, dst any) (bool, error) {
 		*dst, err = readStrings(v, rest)
 	case *[]byte:
 		*dst, _, err = appendJSON(nil, whole, 0)
-	case *presence:
-		*dst = true
 	}
 	return true, err
 }

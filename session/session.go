@@ -39,7 +39,24 @@ type Config struct {
 const (
 	DefaultMessage = 2 << 20
 	DefaultPending = 8 << 20
+	DefaultResume  = 2 * time.Minute
+	DefaultWindow  = 512 << 10
 )
+
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&l.Message, DefaultMessage)
+	set(&l.Pending, DefaultPending)
+	set(&l.Window, DefaultWindow)
+	if l.Resume <= 0 {
+		l.Resume = DefaultResume
+	}
+	return l
+}
 
 const (
 	// helloTime is how long a client may take to say hello.
@@ -65,7 +82,7 @@ type session struct {
 	end  context.CancelCauseFunc // with an *End
 	conn Conn
 	Config
-	seat *engine.Seat
+	seat *engine.Attachment
 
 	replies chan reply
 	events  chan []engine.Event // a batch
@@ -76,7 +93,7 @@ type session struct {
 	encoding Message
 
 	// Of the reader.
-	taken  uint64 // the highest seq of the client
+	last   uint64 // the highest seq of the client
 	faults faults
 }
 
@@ -84,12 +101,7 @@ type session struct {
 // When ctx ends, so does the session, as ctx's cause says if that is an *End
 // and else as stopping. Serve closes conn and waits for all that it started.
 func Serve(ctx context.Context, conn Conn, cfg Config) error {
-	if cfg.Limits.Message <= 0 {
-		cfg.Limits.Message = DefaultMessage
-	}
-	if cfg.Limits.Pending <= 0 {
-		cfg.Limits.Pending = DefaultPending
-	}
+	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Counters == nil {
 		cfg.Counters = new(Counters)
 	}
@@ -115,7 +127,11 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 		tasks.Add(1)
 		context.AfterFunc(s.ctx, func() {
 			defer tasks.Done()
-			s.seat.Leave()
+			if endOf(s.ctx).final() {
+				s.seat.Leave()
+			} else {
+				s.seat.Detach()
+			}
 		})
 		tasks.Go(s.listen)
 		s.read()
@@ -138,7 +154,7 @@ func (s *session) next() (Message, error, bool) {
 		return Message{}, nil, false
 	}
 	if binary != s.Codec.Binary() {
-		s.last(nil, &End{Code: CloseUnsupported, Reason: "the wrong type of message for " + s.Codec.Subprotocol()})
+		s.over(nil, &End{Code: CloseUnsupported, Reason: "the wrong type of message for " + s.Codec.Subprotocol()})
 		return Message{}, nil, false
 	}
 	m, err := s.Codec.Decode(raw)
@@ -161,29 +177,57 @@ func (s *session) join() bool {
 	case err != nil:
 		s.quit(fault(CodeHelloExpected, "%v", err), CloseProtocol)
 		return false
-	case !s.Room.CheckPassword(m.Password):
-		s.quit(fault(CodePassword, "the room has another password"), ClosePolicy)
+	}
+	seat, welcome, ok := s.resume(&m)
+	if !ok {
+		seat, welcome, ok = s.enter(&m, welcome.Reason)
+	}
+	if !ok {
 		return false
 	}
-	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{Pending: s.Limits.Pending})
-	switch {
-	case errors.Is(err, engine.ErrRoomFull):
-		s.counted(CodeRoomFull, err.Error(), &End{Code: CloseTryAgain, Reason: "room full", Err: err})
-		return false
-	case err != nil:
-		s.end(seatEnd(err, s.Limits.Pending))
-		return false
-	}
-	s.seat = seat
-	welcome := Message{
-		Op: OpWelcome, Peer: seat.ID(), Identity: seat.Identity().String(), Room: s.Room.Name(),
-		Peers: peers, Limits: s.Limits,
-	}
-	if m.Resume {
-		welcome.Reason = "unsupported"
+	s.seat, s.last = seat, seat.Taken()
+	welcome.Op, welcome.Peer, welcome.Identity = OpWelcome, seat.ID(), seat.Identity().String()
+	welcome.Room, welcome.Resume, welcome.Ack, welcome.Limits = s.Room.Name(), seat.Token(), seat.Taken(), s.Limits
+	if seat.Mesh() != seat.ID() {
+		welcome.Mesh = seat.Mesh()
 	}
 	s.reply(reply{m: &welcome}) // before all events, as the writer prefers replies
 	return true
+}
+
+// resume takes up the session that hello names, if there is one. If not, the
+// welcome says why.
+func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
+	if hello.Resume == "" {
+		return nil, Message{}, false
+	}
+	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, engine.SeatConfig{
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume,
+	})
+	if err != nil {
+		return nil, Message{Reason: notResumed(err)}, false
+	}
+	return seat, Message{Peers: peers, Resumed: true}, true
+}
+
+// enter takes a new seat. Where there is none, the session ends.
+func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Message, bool) {
+	if !s.Room.CheckPassword(hello.Password) {
+		s.quit(fault(CodePassword, "the room has another password"), ClosePolicy)
+		return nil, Message{}, false
+	}
+	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume, History: int(min(hello.History, engine.MaxHistory)),
+	})
+	switch {
+	case errors.Is(err, engine.ErrRoomFull):
+		s.counted(CodeRoomFull, err.Error(), &End{Code: CloseTryAgain, Reason: "room full", Err: err})
+		return nil, Message{}, false
+	case err != nil:
+		s.end(seatEnd(err, s.Limits.Pending))
+		return nil, Message{}, false
+	}
+	return seat, Message{Peers: peers, Reason: reason}, true
 }
 
 // read takes the client's messages until the session ends.
@@ -218,6 +262,8 @@ func (s *session) handle(m *Message, err error) bool {
 		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
 	}
 	switch m.Op {
+	case OpAck:
+		s.seat.Ack(m.Seq)
 	case OpPing:
 		return s.onPing(m)
 	case OpPong:
@@ -225,7 +271,7 @@ func (s *session) handle(m *Message, err error) bool {
 			s.seat.Pong(token)
 		}
 	case OpLeave:
-		s.last(nil, errLeft)
+		s.over(nil, errLeft)
 		return false
 	}
 	return true
@@ -245,20 +291,24 @@ func (s *session) onSend(m *Message, err error) bool {
 	if m.Seq == 0 {
 		return s.refuse(fault(CodeBadSeq, "send: seq must be an integer from 1 to %d", uint64(maxInteger)), 0, 0)
 	}
-	if m.Seq > s.taken {
-		if err == nil {
-			err = s.post(m)
-		}
-		if e, ok := errors.AsType[*Error](err); ok {
-			if !s.refuse(e, m.Seq, 0) {
-				return false
-			}
-		} else if err != nil {
-			return true // the seat has ended, of which the writer hears
-		}
-		s.taken = m.Seq
+	if m.Seq <= s.last {
+		return s.skip(m.Seq) // a repetition
 	}
-	return s.reply(reply{ack: s.taken})
+	s.last = m.Seq
+	if err == nil {
+		err = s.post(m)
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return s.refuse(e, m.Seq, 0) && s.skip(m.Seq)
+	}
+	return true // another error ends the seat, of which the writer hears
+}
+
+// skip has a send be acknowledged that is not given to the room, after those
+// that were.
+func (s *session) skip(seq uint64) bool {
+	_ = s.seat.Skip(s.ctx, seq) // an error ends the seat, of which the writer hears
+	return true
 }
 
 // post gives a message to the room. Its error is an *Error if the message is at
@@ -275,9 +325,13 @@ func (s *session) post(m *Message) error {
 			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", maxPeerID)
 		}
 	}
-	return s.seat.Send(s.ctx, engine.Outgoing{
+	err := s.seat.Send(s.ctx, engine.Outgoing{
 		Ref: m.Seq, Channel: m.Channel, Content: m.Content, To: m.To, Progress: m.Progress,
 	})
+	if errors.Is(err, engine.ErrTooLarge) {
+		return fault(CodeTooLarge, "data and meta: %d bytes; %v", len(m.Content.Data)+len(m.Content.Meta), err)
+	}
+	return err
 }
 
 // refuse tells the client of a fault. It reports whether the session goes on:
@@ -301,8 +355,8 @@ func (s *session) quit(e *Error, code int) {
 
 func (s *session) counted(code Code, text string, end *End) {
 	s.Counters.count(code)
-	s.last(&Message{Op: OpError, Code: code, Text: text}, end)
+	s.over(&Message{Op: OpError, Code: code, Text: text}, end)
 }
 
-// last has a last message sent, if there is one, and then ends the session.
-func (s *session) last(m *Message, end *End) { s.reply(reply{m: m, end: end}) }
+// over has a last message sent, if there is one, and then ends the session.
+func (s *session) over(m *Message, end *End) { s.reply(reply{m: m, end: end}) }

@@ -9,11 +9,10 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
-// reply is what the reader has for the client: a message, an acknowledgement,
-// or the end, after a last message if there is one.
+// reply is what the reader has for the client: a message, or the end, after a
+// last message if there is one.
 type reply struct {
 	m   *Message
-	ack uint64
 	end *End
 }
 
@@ -80,19 +79,14 @@ func (s *session) write() {
 	}
 }
 
-// writeReplies sends a reply and all that wait. Acknowledgements are
-// cumulative: only the last is sent, and after the other replies, for an error
-// comes before its acknowledgement. It reports whether the session goes on.
+// writeReplies sends a reply and all that wait. It reports whether the session
+// goes on.
 func (s *session) writeReplies(r reply) bool {
-	var (
-		out [][]byte
-		ack uint64
-	)
+	var out [][]byte
 	for n := 1; ; n++ {
 		if r.m != nil {
 			out = append(out, s.Codec.Encode(r.m))
 		}
-		ack = max(ack, r.ack)
 		if r.end != nil || n == maxReplies {
 			break
 		}
@@ -100,9 +94,6 @@ func (s *session) writeReplies(r reply) bool {
 		if r, more = s.nextReply(); !more {
 			break
 		}
-	}
-	if ack > 0 {
-		out = append(out, s.Codec.Encode(&Message{Op: OpAck, Seq: ack}))
 	}
 	if !s.send(out) {
 		return false
@@ -130,7 +121,7 @@ const (
 )
 
 // writeEvents sends a batch piece by piece, and in between the replies that
-// come meanwhile. It reports whether the session goes on.
+// come meanwhile: so an error comes before the acknowledgement that covers it. It reports whether the session goes on.
 func (s *session) writeEvents(batch []engine.Event) bool {
 	var out [][]byte
 	for len(batch) > 0 {
@@ -187,7 +178,7 @@ func (s *session) encodeEvent(e engine.Event) []byte {
 	if e, ok := e.(*engine.Message); ok {
 		return e.Encodings.Get(s.Codec.slot(), func() []byte {
 			// Not a Message of its own: it is large, and would be garbage at once.
-			s.encoding = Message{Op: OpMessage, Seq: e.Seq, Channel: e.Channel, From: e.From, Content: e.Content}
+			s.encoding = Message{Op: OpMessage, Seq: e.Seq, Channel: e.Channel, From: e.From, Content: e.Content, Recent: e.History}
 			defer func() { s.encoding = Message{} }()
 			return s.Codec.Encode(&s.encoding)
 		})
@@ -213,6 +204,8 @@ func (s *session) message(e engine.Event) *Message {
 			m.Error = reason(e.Err)
 		}
 		return m
+	case engine.Taken:
+		return &Message{Op: OpAck, Seq: e.Ref}
 	case engine.PingRequest:
 		return &Message{Op: OpPing, ID: s.pings.asked(e.Token)}
 	}

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/store"
+)
+
+// keeper writes a room's seats to the node's store, so that a later process has
+// them again. It collects what changes while it writes: a seat is there once, as
+// it was last. Without a store it does nothing.
+type keeper struct {
+	store *store.Store // nil: none
+	room  string
+	log   *slog.Logger
+	wake  chan struct{} // has room for one token
+	done  chan struct{}
+
+	mu      sync.Mutex
+	changed map[tokenKey]*store.Seat // nil: deleted
+	writing chan struct{}            // closed when what is changed now was written
+	closed  bool
+}
+
+func newKeeper(s *store.Store, room string, log *slog.Logger) *keeper {
+	k := &keeper{
+		store: s, room: room, log: log,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		changed: make(map[tokenKey]*store.Seat), writing: make(chan struct{}),
+	}
+	if s == nil {
+		k.closed = true
+		close(k.done)
+		return k
+	}
+	go k.run()
+	return k
+}
+
+// put notes a seat as it is; the room's actor calls it.
+func (k *keeper) put(s *Seat) {
+	if !s.resumable() {
+		return
+	}
+	s.stored, s.storedAt = s.taken, s.room.now()
+	k.change(s.key, &store.Seat{
+		Token: s.key, Room: k.room, ID: s.id, Identity: uint8(s.identity),
+		Joined: s.joined, Taken: s.taken, Resume: s.resume, Expires: s.storedAt.Add(s.resume),
+	})
+}
+
+func (k *keeper) delete(s *Seat) { k.change(s.key, nil) }
+
+// storeAgain is how often the store is told of a seat that does nothing: it
+// forgets seats a day after they would have expired.
+const storeAgain = time.Hour
+
+// snapshot has the store know what was taken of each seat, now and then. What
+// came later is known by the journal.
+func (r *Room) snapshot() {
+	for _, s := range r.tokens {
+		if s.taken != s.stored || r.now().Sub(s.storedAt) > storeAgain {
+			r.keeper.put(s)
+		}
+	}
+	r.unstored = 0
+}
+
+func (k *keeper) change(key tokenKey, s *store.Seat) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return
+	}
+	k.changed[key] = s
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush waits until what was changed before is written.
+func (k *keeper) flush(ctx context.Context) error {
+	k.mu.Lock()
+	writing, idle := k.writing, len(k.changed) == 0 || k.closed
+	k.mu.Unlock()
+	if idle {
+		return nil
+	}
+	select {
+	case <-writing:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (k *keeper) run() {
+	defer close(k.done)
+	for range k.wake {
+		k.write()
+	}
+	k.write()
+}
+
+func (k *keeper) write() {
+	k.mu.Lock()
+	changed, written := k.changed, k.writing
+	k.changed, k.writing = make(map[tokenKey]*store.Seat), make(chan struct{})
+	k.mu.Unlock()
+	defer close(written)
+	var puts []store.Seat
+	for key, s := range changed {
+		if s != nil {
+			puts = append(puts, *s)
+			delete(changed, key)
+		}
+	}
+	if err := k.store.Put(puts...); err != nil {
+		k.log.Error("sessions are not kept over a restart", "error", err)
+	}
+	if err := k.store.Delete(k.room, slices.Collect(maps.Keys(changed))...); err != nil {
+		k.log.Error("ended sessions are kept over a restart", "error", err)
+	}
+}
+
+// close writes what is left, and waits.
+func (k *keeper) close() {
+	k.mu.Lock()
+	if !k.closed {
+		k.closed = true
+		close(k.wake)
+	}
+	k.mu.Unlock()
+	<-k.done
+}
