@@ -25,8 +25,9 @@ type Attachment struct {
 
 	// Guarded by seat.mu.
 	queue    []Event
-	waiting  int // bytes in queue
-	held     int // bytes that the last Next returned
+	waiting  int       // bytes in queue
+	bulk     bulkQueue // comes after queue
+	held     int       // bytes that the last Next returned
 	err      error
 	accepted uint64 // the highest ref that is written down
 	tell     bool   // that it is
@@ -212,6 +213,7 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	buf = append(buf, a.queue...)
 	clear(a.queue)
 	a.queue = a.queue[:0]
+	buf = a.bulk.take(buf)
 	a.held, a.waiting = a.waiting, 0
 	a.handOut(buf[n:])
 	return buf, a.reading, nil
@@ -236,6 +238,10 @@ func (a *Attachment) push(e Event) {
 	switch e := e.(type) {
 	case *Message:
 		if a.behind {
+			return
+		}
+	case TransferProgress:
+		if e.Fraction < 1 && a.waiting+a.held > a.limit/2 {
 			return
 		}
 	case Progress:
@@ -316,6 +322,7 @@ func (a *Attachment) stop(err error) {
 		a.seat.keep(e, neverHandedOut)
 	}
 	a.queue, a.waiting = nil, 0
+	a.bulk.waiting = nil
 	a.signal()
 }
 

@@ -106,5 +106,5 @@ func lasting(e Event) bool {
 	case Progress:
 		return e.Channel == "" && e.Fraction == 1
 	}
-	return false
+	return lastingTransfer(e)
 }

@@ -24,6 +24,9 @@ type Limits struct {
 	// beyond it is refused to that peer with ErrPeerSlow. One message may
 	// always wait. Default 8 MiB.
 	LinkPending int
+	// Window is the number of bytes of a transfer that its sender may send
+	// beyond what all recipients have acknowledged. Default 512 KiB.
+	Window int
 	// RemotesPerRoom is the number of remote peers that a room remembers.
 	// When a new one is heard beyond it, the one that was silent for longest
 	// and has no link is forgotten. Default 4,096.
@@ -48,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Links, 2_000)
 	set(&l.Pending, 8<<20)
 	set(&l.LinkPending, 8<<20)
+	set(&l.Window, 512<<10)
 	set(&l.RemotesPerRoom, 4_096)
 	set(&l.Journal, 64<<20)
 	set(&l.Handshakes, 128)

@@ -38,6 +38,9 @@ type outgoing struct {
 	seat     *Seat
 	ref      uint64
 	progress bool
+	// report is told of frames that passed, and of the end of the link before
+	// all of them did.
+	report func(frames int, err error)
 }
 
 func newOutbox(l *link, limit int) *outbox {
@@ -163,6 +166,9 @@ func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 
 // passed reports progress after a frame was written.
 func (m *outgoing) passed(peer string) {
+	if m.report != nil {
+		m.report(m.sent, nil)
+	}
 	if m.seat != nil && m.progress {
 		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.sent) / float64(len(m.frames))})
 	}
@@ -178,6 +184,9 @@ func (o *outbox) end() {
 	o.mu.Unlock()
 	for _, q := range lanes {
 		for m := q.first; m != nil; m = m.next {
+			if m.report != nil {
+				m.report(0, ErrPeerGone)
+			}
 			if m.seat != nil {
 				m.seat.push(Result{m.ref, o.link.pair.remote, ErrPeerGone})
 			}

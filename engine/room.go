@@ -69,6 +69,9 @@ type Room struct {
 	dialing  bool    // dial will be called in any case
 	closing  bool
 
+	transfers map[*transfer]struct{} // under way
+	assembled int                    // bytes of them that are kept for links
+
 	journal     *journal.Journal // nil: nobody needs it
 	head        uint64           // its last entry
 	age         time.Duration    // that it keeps, if more than journalAge

@@ -175,6 +175,7 @@ func (r *Room) tick() {
 		}
 	}
 	r.expirePings(now)
+	r.watchTransfers(now)
 	r.snapshot()
 	r.closeUnused(now)
 }
