@@ -106,7 +106,7 @@ func (a *Attachment) Skip(ctx context.Context, ref uint64) error {
 	s := a.seat
 	return s.room.giveCtx(ctx, job{run: func() {
 		s.posted = max(s.posted, ref)
-		s.accept(ref)
+		s.room.written(s, ref)
 	}})
 }
 
@@ -261,7 +261,7 @@ func (a *Attachment) push(e Event) {
 }
 
 // read reads messages from the journal. Having caught up, it has the queue take
-// the newer ones.
+// the newer ones, and then reads up to where the queue begins.
 func (a *Attachment) read(buf []Event) ([]Event, error) {
 	r := a.seat.room
 	var err error
@@ -271,6 +271,9 @@ func (a *Attachment) read(buf []Event) ([]Event, error) {
 	}
 	n := len(buf)
 	for _, e := range a.entries {
+		if a.until != 0 && e.Offset > a.until {
+			break // it is in the queue
+		}
 		a.cursor = e.Offset
 		rec, err := decodeRecord(e.Data)
 		if err != nil {
@@ -279,27 +282,34 @@ func (a *Attachment) read(buf []Event) ([]Event, error) {
 			buf = append(buf, rec.message(e.Offset))
 		}
 	}
-	a.seat.mu.Lock()
-	a.handOut(buf[n:])
-	caughtUp := !a.behind && a.cursor >= a.until
-	if caughtUp {
-		a.reading = false
-	}
-	behind := a.behind
-	a.seat.mu.Unlock()
-	if len(a.entries) > 0 || !behind {
+	end := len(a.entries) == 0
+	if !end && a.until == 0 {
+		a.handedOut(buf[n:])
 		return buf, nil
 	}
-	a.entries = nil
-	if !r.ask(func() {
-		a.seat.mu.Lock()
-		defer a.seat.mu.Unlock()
-		a.behind, a.until = false, r.head
-		a.reading = a.cursor < a.until
-	}) {
-		return buf, ErrClosed
+	if end && a.until == 0 {
+		if !r.ask(func() { // nothing is written down meanwhile
+			a.seat.mu.Lock()
+			defer a.seat.mu.Unlock()
+			a.behind, a.until = false, r.head
+		}) {
+			return buf, ErrClosed
+		}
+		end = false
+	}
+	a.seat.mu.Lock()
+	defer a.seat.mu.Unlock()
+	a.handOut(buf[n:])
+	if end || a.cursor >= a.until {
+		a.reading, a.entries = false, nil
 	}
 	return buf, nil
+}
+
+func (a *Attachment) handedOut(events []Event) {
+	a.seat.mu.Lock()
+	defer a.seat.mu.Unlock()
+	a.handOut(events)
 }
 
 // message makes a record a message again, in the memory of the record.

@@ -177,5 +177,5 @@ func (r *Room) tick() {
 	r.expirePings(now)
 	r.watchTransfers(now)
 	r.snapshot()
-	r.closeUnused(now)
+	r.removeUnused(now)
 }

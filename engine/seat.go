@@ -123,12 +123,9 @@ func (s *Seat) wants(rec *record) bool {
 	return false
 }
 
-// accept notes, in the actor, that what the seat sent up to ref is written down,
-// and has the attachment told; again if it was known before.
+// accept notes that what the seat sent up to ref is written down, and has the
+// attachment told; again if it was known before. The actor calls it.
 func (s *Seat) accept(ref uint64) {
-	if !s.resumable() || ref == 0 {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken = max(s.taken, ref)
