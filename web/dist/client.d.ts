@@ -42,7 +42,7 @@ export interface Peer {
 export interface Undelivered {
     /** The recipient. */
     peer: string;
-    /** `too_large`, `unknown_peer`, `slow`, `gone`, `refused` or `corrupt`, see docs/gateway.md. */
+    /** `too_large`, `unknown_peer`, `slow`, `gone`, `busy`, `refused` or `corrupt`, see docs/gateway.md. */
     error: string;
     /** The same for people. */
     message: string;

@@ -16,7 +16,7 @@ export interface Hello {
 
 export type ClientMessage =
   | Hello
-  | { op: 'send'; seq: number; channel: string; data: Data; to?: string[]; meta?: unknown; progress?: true }
+  | { op: 'send'; seq: number; channel: string; data: Data; to?: string[] | undefined; meta?: unknown; progress?: true | undefined }
   | { op: 'ack'; seq: number }
   | { op: 'ping'; id: number; peer?: string | undefined }
   | { op: 'pong'; id: number }
@@ -26,7 +26,7 @@ export type ClientMessage =
 /** What we say of a transfer: with `from` as its recipient, without as its sender. */
 export type TransferMessage =
   | { op: 'begin'; transfer: number; from?: string; offset: number }
-  | { op: 'begin'; transfer: number; offset: number; channel: string; size: number; kind: Kind; to?: string[]; meta?: unknown }
+  | { op: 'begin'; transfer: number; offset: number; channel: string; size: number; kind: Kind; to?: string[] | undefined; meta?: unknown }
   | { op: 'chunk'; transfer: number; offset: number; data: Uint8Array }
   | { op: 'ack'; transfer: number; from: string; offset: number }
   | { op: 'end'; transfer: number; from?: string; hash?: string }
@@ -59,6 +59,7 @@ export interface ErrorMessage {
   seq?: number
   id?: number
   transfer?: number
+  from?: string
 }
 
 export interface Arrival {

@@ -62,6 +62,7 @@ export function jsonText(field: 'data' | 'meta', value: unknown): string {
   return text
 }
 
-function wellFormed(text: string): string {
+/** Text without lone surrogates, which UTF-8 cannot say. */
+export function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\uFFFD')
 }

@@ -1,12 +1,13 @@
+import { onAbort } from './abort.ts'
 import { backoff, pause } from './backoff.ts'
 import { RoomChannel, type Send } from './channel.ts'
 import type { Channel, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter, guarded } from './emitter.ts'
-import { Failure } from './error.ts'
+import { Failure, unreadable } from './error.ts'
 import type { ClientMessage, Limits, ServerMessage, Welcome } from './message.ts'
-import { frameSize, Outbox, type Entry } from './outbox.ts'
+import { Outbox, type Entry } from './outbox.ts'
 import { bytesOf, jsonText, payloadOf, sizeOf } from './payload.ts'
 import { Pings } from './pings.ts'
 import { refusal } from './refusal.ts'
@@ -228,8 +229,8 @@ export class JoinedRoom implements Room {
       }
       case 'result': {
         const { seq, transfer, peer, error, message: text } = message
-        const sent = transfer === undefined ? this.sent.get(seq!) : this.sender.order(transfer)
-        if (transfer !== undefined) this.sender.missed(transfer, peer)
+        const sent = transfer === undefined ? this.sent.get(seq!) : this.sender.missed(transfer, peer)
+        if (transfer !== undefined && !sent) break
         this.events.emit('result', { peer, error, message: text, ...(sent && { channel: sent.channel, meta: sent.meta }) })
         break
       }
@@ -251,13 +252,16 @@ export class JoinedRoom implements Room {
         break
       case 'peer':
         if (message.event === 'join') this.meet(message.peer, message.type)
-        if (message.event === 'leave') this.peers.delete(message.peer)
+        if (message.event === 'leave') {
+          this.peers.delete(message.peer)
+          this.receiver.left(message.peer)
+        }
         this.events.emit(`peer:${message.event}`, message.peer, message.type)
         break
       case 'error': {
         const error = new Failure(message.code, message.message)
         if (message.seq !== undefined) this.outbox.refuse(message.seq, error)
-        else if (message.transfer !== undefined) this.sender.finish(message.transfer, error)
+        else if (message.transfer !== undefined && message.from === undefined) this.sender.cancel(message.transfer, error)
         else if (message.id !== undefined) this.pings.finish(message.id, message.code)
         else this.events.emit('error', error)
       }
@@ -295,6 +299,7 @@ export class JoinedRoom implements Room {
     for (const [id, { type }] of [...this.peers]) {
       if (!gone(id)) continue
       this.peers.delete(id)
+      this.receiver.left(id)
       this.events.emit('peer:leave', id, type)
     }
   }
@@ -305,29 +310,28 @@ export class JoinedRoom implements Room {
     const targets = to == null ? undefined : [to].flat()
     if (targets?.some((peer) => typeof peer !== 'string')) throw new Failure('bad_message', 'send: a target is no peer id')
     const metaText = meta == null ? '' : jsonText('meta', meta)
-    const beside = { ...(targets && { to: targets }), ...(metaText && { meta: JSON.parse(metaText) }) }
+    const beside = { to: targets, meta: metaText ? JSON.parse(metaText) : undefined }
 
     const { kind, data, raw } = payloadOf(value)
     const seq = ++this.lastSeq
-    const encode = (data: unknown) =>
-      this.codec.encode({ op: 'send', seq, channel, data, ...beside, ...(onProgress && { progress: true }) })
+    const encode = (data: unknown) => this.codec.encode({ op: 'send', seq, channel, data, ...beside, progress: onProgress && true })
     const whole = sizeOf(raw) + sizeOf(metaText) <= this.limits.message
     const frame = whole && !(raw instanceof Blob) ? encode(data) : undefined
     // JSON may be many times as long as what it says.
-    if (!whole || (frame && frameSize(frame) > this.frameLimit)) {
+    if (!whole || (frame && sizeOf(frame) > this.frameLimit)) {
       const blob = raw instanceof Blob ? raw : new Blob([raw as BlobPart])
       return this.sender.send({ channel, kind, blob, ...beside, onProgress }, signal)
     }
     return new Promise((resolve, reject) => {
-      const entry: Entry = { seq, size: frame ? frameSize(frame) : sizeOf(raw), resolve, reject, ...(frame && { frame }) }
+      const settle = onAbort(signal, (reason) => this.outbox.withdraw(entry, reason), resolve, reject)
+      const entry: Entry = { seq, size: sizeOf(frame ?? raw), frame, settle }
       this.outbox.add(entry)
-      signal?.addEventListener('abort', () => this.outbox.withdraw(entry, signal.reason))
       this.sent.add(seq, { channel, meta, onProgress })
       if (raw instanceof Blob) {
         raw
           .arrayBuffer()
           .then((buffer) => this.outbox.fill(entry, encode(bytesOf(buffer))))
-          .catch((error) => this.outbox.refuse(seq, new Failure('bad_data', `data: the Blob cannot be read: ${error.message}`)))
+          .catch((error) => this.outbox.refuse(seq, unreadable(error)))
           .then(() => this.flush())
       }
       this.flush()
@@ -361,6 +365,7 @@ export class JoinedRoom implements Room {
     this.link = undefined
     this.pings.close('disconnected')
     this.sender.suspend()
+    this.receiver.suspend()
     if (final) {
       this.outbox.close(this.stopped!)
       this.sender.close(this.stopped!)

@@ -135,6 +135,7 @@ for (const who of ['alice', 'bob', 'both', 'both, and the server forgets']) {
     assert.ok(Buffer.from(arrivals[0]).equals(big))
     rises(out)
     rises(into)
+    assert.deepEqual(server.transfers.faults, [])
     const sent = session(alice).received.filter(({ op }) => op === 'chunk').reduce((sum, { data }) => sum + data.length, 0)
     assert.ok(sent <= big.length + 2 * 131_072, `${sent} bytes were sent`)
     if (who !== 'bob') {
@@ -192,7 +193,7 @@ test('a payload that was changed on the way is not delivered', async (t) => {
 })
 
 test('a stream gets the bytes as it reads, and holds the sender back', async (t) => {
-  const { alice, bob, session } = await pair(t)
+  const { alice, bob, server, session } = await pair(t)
   bob.channel('file').on('message', () => assert.fail('not as a message'))
   let reader
   bob.channel('file').on('transfer', (transfer) => {
@@ -211,6 +212,7 @@ test('a stream gets the bytes as it reads, and holds the sender back', async (t)
   }
   assert.ok(Buffer.concat(pieces).equals(big))
   await sending
+  assert.deepEqual(server.transfers.faults, [])
 })
 
 test('a stream that is no longer read cancels, and one that is cut fails', async (t) => {
@@ -316,13 +318,17 @@ test('a Blob that cannot be read', async (t) => {
 })
 
 test('the end of the room is the end of its transfers', async (t) => {
-  const { alice, bob } = await pair(t)
+  const { alice, bob, join } = await pair(t)
+  const carol = await join()
+  const offers = [bob, carol].map((room) => next(room.channel('file'), 'transfer'))
   const halfway = next(bob.channel('file'), 'progress')
-  const offered = next(bob.channel('file'), 'transfer')
   const sending = assert.rejects(alice.channel('file').send(big), { code: 'left' })
-  await halfway
+  for (const offer of offers) await offer
+  carol.leave()
+  assert.equal((await halfway)[1], alice.id)
   await alice.leave()
   await sending
-  await bob.leave()
-  assert.equal((await offered)[0].signal.reason.code, 'left')
+  const [[{ signal: bobs }], [{ signal: carols }]] = await Promise.all(offers)
+  await until(() => bobs.aborted && carols.aborted)
+  assert.deepEqual([bobs.reason.code, carols.reason.code], ['gone', 'left'])
 })

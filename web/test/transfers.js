@@ -4,23 +4,33 @@ export class Transfers {
   constructor(server) {
     this.server = server
     this.underWay = new Map() // sender and number -> Transfer
+    this.over = new Set()
+    this.faults = [] // what a server answers with an error
     this.mostAtOnce = 0
   }
 
   of(from, transfer) {
-    return this.underWay.get(`${from} ${transfer}`)
+    const key = `${from} ${transfer}`
+    if (!this.underWay.has(key) && !this.over.has(key)) this.faults.push(`unknown transfer ${key}`)
+    return this.underWay.get(key)
   }
 
   /** What a process that was started again knows. */
   forget() {
     this.underWay.clear()
+    this.over.clear()
+  }
+
+  close(key) {
+    this.underWay.delete(key)
+    this.over.add(key)
   }
 
   begin(session, message) {
     if (message.from) return this.of(message.from, message.transfer)?.answered(session.id, message.offset)
     const { to, ...offer } = message
     const ids = to ?? this.server.sessions.filter((other) => other !== session).map(({ id }) => id)
-    const known = this.of(session.id, message.transfer)
+    const known = this.underWay.get(`${session.id} ${message.transfer}`)
     const transfer = known ?? new Transfer(this, session, offer, ids)
     this.underWay.set(`${session.id} ${message.transfer}`, transfer)
     this.mostAtOnce = Math.max(this.mostAtOnce, this.underWay.size)
@@ -28,7 +38,9 @@ export class Transfers {
   }
 
   chunk(session, { transfer, offset, data }) {
-    this.of(session.id, transfer)?.forward({ op: 'chunk', transfer, from: session.id, offset, data })
+    const known = this.of(session.id, transfer)
+    if (known && offset + data.length > known.floor + this.server.limits.window) this.faults.push(`chunk at ${offset} after ${known.floor}`)
+    known?.forward({ op: 'chunk', transfer, from: session.id, offset, data })
   }
 
   ack(session, { from, transfer, offset }) {
@@ -46,7 +58,7 @@ export class Transfers {
       this.of(from, transfer)?.missed(session.id, error, reason)
     } else {
       this.of(session.id, transfer)?.forward({ op: 'cancel', transfer, from: session.id, reason })
-      this.underWay.delete(`${session.id} ${transfer}`)
+      this.close(`${session.id} ${transfer}`)
     }
   }
 
@@ -64,6 +76,11 @@ class Transfer {
     }
   }
 
+  /** What all recipients have. */
+  get floor() {
+    return Math.min(...[...this.recipients.values()].map(({ acknowledged = 0 }) => acknowledged))
+  }
+
   ask(offset, only) {
     const ids = only ? [only] : [...this.recipients.keys()]
     for (const id of ids) {
@@ -77,7 +94,9 @@ class Transfer {
   answered(id, offset) {
     Object.assign(this.recipients.get(id), { offset, acknowledged: offset })
     const offsets = [...this.recipients.values()].filter(({ ended }) => !ended).map((recipient) => recipient.offset)
-    if (!offsets.includes(undefined)) this.sender.tell({ op: 'begin', transfer: this.offer.transfer, offset: Math.min(...offsets) })
+    if (offsets.includes(undefined)) return
+    this.sender.tell({ op: 'begin', transfer: this.offer.transfer, offset: Math.min(...offsets) })
+    this.sender.tell({ op: 'ack', transfer: this.offer.transfer, offset: this.floor })
   }
 
   forward(message) {
@@ -87,7 +106,7 @@ class Transfer {
   acknowledged(id, offset) {
     this.recipients.get(id).acknowledged = offset
     const { transfer, size } = this.offer
-    this.sender.tell({ op: 'ack', transfer, offset: Math.min(...[...this.recipients.values()].map(({ acknowledged = 0 }) => acknowledged)) })
+    this.sender.tell({ op: 'ack', transfer, offset: this.floor })
     if (offset < size) this.sender.tell({ op: 'progress', transfer, peer: id, fraction: offset / size })
   }
 
@@ -110,7 +129,7 @@ class Transfer {
   settle() {
     const { transfer } = this.offer
     if (![...this.recipients.values()].every(({ ended }) => ended)) return
-    this.all.underWay.delete(`${this.sender.id} ${transfer}`)
+    this.all.close(`${this.sender.id} ${transfer}`)
     this.sender.tell(this.recipients.size > 0 ? { op: 'end', transfer } : { op: 'cancel', transfer, reason: 'nobody' })
   }
 

@@ -1,10 +1,11 @@
 import type { IncomingTransfer } from '../client.ts'
 import { Failure } from '../error.ts'
 import type { Kind, Offer, TransferMessage } from '../message.ts'
+import { wellFormed } from '../payload.ts'
 import { Sha256 } from '../sha256.ts'
 import { Stream, type Sink } from './sink.ts'
 
-const ackEvery = 32 * 1024 // bytes; docs/gateway.md asks for 64 KiB at most
+const unread = 16 // windows that wait for a reader; each connection may add one
 
 /** Who is told what becomes of a transfer. */
 export interface Owner {
@@ -29,6 +30,7 @@ export class Incoming implements IncomingTransfer {
   private received = 0 // bytes that have come
   private used = 0 // bytes that the sink has used
   private acknowledged = 0
+  private asked = true // on this connection; before that the server may not know the transfer
   private whole = false // the hash was right
   private over = false
 
@@ -57,7 +59,7 @@ export class Incoming implements IncomingTransfer {
   }
 
   cancel(reason = 'cancelled'): void {
-    this.give(new Failure('cancelled', `transfer: ${reason}`), reason)
+    this.give(new Failure('cancelled', `transfer: ${reason}`), wellFormed(reason.slice(0, 85))) // 255 bytes at most
   }
 
   /** Says where the bytes go. */
@@ -65,16 +67,24 @@ export class Incoming implements IncomingTransfer {
     this.sink = sink(this.taken)
   }
 
-  /** The server asks what we have. */
-  answer(): void {
-    if (!this.over) this.owner.say({ op: 'begin', transfer: this.id, from: this.peer, offset: this.received })
+  /** The server asks what we have; it takes us to have `offset`. */
+  answer(offset: number): void {
+    if (this.over) return
+    this.asked = true
+    if (offset > this.received) return this.cancel('lost')
+    this.acknowledged = this.received
+    this.say({ op: 'begin', transfer: this.id, from: this.peer, offset: this.received })
+  }
+
+  /** The connection is gone. */
+  suspend(): void {
+    this.asked = false
   }
 
   chunk(offset: number, data: unknown): void {
     if (this.over || offset !== this.received) return // it was sent before we said what we have
     if (!(data instanceof Uint8Array) || this.received + data.length > this.size) return this.corrupt()
-    // The server keeps to the window, if it is one that we can live with.
-    if (this.received + data.length - this.used > 2 * this.window) return this.cancel('slow')
+    if (this.received + data.length - this.used > unread * this.window) return this.cancel('slow')
     this.hash.update(data)
     this.received += data.length
     this.sink!.write(data)
@@ -97,9 +107,9 @@ export class Incoming implements IncomingTransfer {
 
   private readonly taken = (bytes: number): void => {
     this.used += bytes
-    if (this.used - this.acknowledged >= ackEvery || this.used === this.size) {
+    if (this.used - this.acknowledged >= this.window / 8 || this.used === this.size) {
       this.acknowledged = this.used
-      this.owner.say({ op: 'ack', transfer: this.id, from: this.peer, offset: this.used })
+      this.say({ op: 'ack', transfer: this.id, from: this.peer, offset: this.used })
     }
     if (this.used < this.size) this.owner.progress(this.used / this.size)
     else this.finish()
@@ -129,7 +139,11 @@ export class Incoming implements IncomingTransfer {
 
   private close(answer: TransferMessage | undefined): void {
     this.over = true
-    if (answer) this.owner.say(answer)
+    if (answer) this.say(answer)
     this.owner.over(answer)
+  }
+
+  private say(message: TransferMessage): void {
+    if (this.asked) this.owner.say(message)
   }
 }

@@ -1,6 +1,6 @@
 import type { OnProgress } from '../client.ts'
 import { guarded } from '../emitter.ts'
-import { Failure } from '../error.ts'
+import { unreadable } from '../error.ts'
 import type { Kind, TransferMessage } from '../message.ts'
 import { Source } from './source.ts'
 
@@ -20,6 +20,7 @@ export interface Order {
 export class Outgoing {
   private readonly source: Source
   private readonly reached = new Map<string, number>() // peer -> the fraction that was told
+  private readonly given = new Set<string>() // peers that were given up
   private flowing = false // between the server's begin and the loss of the connection
   private reading = false
   private ended = false // all chunks and the end were sent
@@ -41,16 +42,7 @@ export class Outgoing {
     const { channel, kind, to, meta } = this.order
     this.flowing = false
     this.window = window
-    this.say({
-      op: 'begin',
-      transfer: this.id,
-      offset: this.acknowledged,
-      channel,
-      size: this.source.size,
-      kind,
-      ...(to && { to }),
-      ...(meta !== undefined && { meta }),
-    })
+    this.say({ op: 'begin', transfer: this.id, offset: this.acknowledged, channel, size: this.source.size, kind, to, meta })
   }
 
   /** The connection is gone. */
@@ -64,9 +56,9 @@ export class Outgoing {
     this.acknowledged = 0
   }
 
-  /** The server wants everything from `offset` on. */
+  /** The server wants everything from `offset` on. The window stays where it was. */
   proceed(offset: number): void {
-    this.acknowledged = this.next = offset
+    this.next = offset
     this.ended = false
     this.flowing = true
     void this.pump()
@@ -84,9 +76,12 @@ export class Outgoing {
     if (this.order.onProgress) guarded(this.order.onProgress, fraction, peer, this.order.meta)
   }
 
-  /** A recipient was given up. */
-  missed(peer: string): void {
+  /** A recipient was given up. Returns whether that is news: after resuming it may come again. */
+  missed(peer: string): boolean {
+    const news = !this.given.has(peer)
+    this.given.add(peer)
     this.reached.delete(peer)
+    return news
   }
 
   /** Everybody else has it; the report of that may have been lost with a connection. */
@@ -116,7 +111,7 @@ export class Outgoing {
         this.next += data.length
       }
     } catch (error) {
-      this.failed(new Failure('bad_data', `data: it cannot be read: ${(error as Error).message}`))
+      this.failed(unreadable(error))
     } finally {
       this.reading = false
     }

@@ -6,7 +6,7 @@ import { Incoming } from './incoming.ts'
 import { Assembly } from './sink.ts'
 
 const largest = 256 * 1024 * 1024 // bytes of all that is put together in memory at a time
-const most = 256 // transfers at a time
+const most = 64 // transfers at a time, as docs/gateway.md has it
 const remembered = 1000 // answers to transfers that have ended
 
 /** All transfers that come to us. They outlive connections, and end with the session. */
@@ -25,7 +25,7 @@ export class Receiver {
     const transfer = this.underWay.get(key)
     switch (message.op) {
       case 'begin':
-        if (transfer) transfer.answer()
+        if (transfer) transfer.answer(message.offset ?? 0)
         else this.begin(key, message as Offer, window)
         break
       case 'chunk':
@@ -36,6 +36,18 @@ export class Receiver {
         break
       case 'cancel':
         transfer?.fail(new Failure(message.reason ?? 'cancelled', `transfer: cancelled: ${message.reason ?? 'by its sender'}`))
+    }
+  }
+
+  /** The connection is gone. */
+  suspend(): void {
+    for (const transfer of this.underWay.values()) transfer.suspend()
+  }
+
+  /** The rest of what a peer was sending will not come. */
+  left(peer: string): void {
+    for (const transfer of [...this.underWay.values()]) {
+      if (transfer.peer === peer) transfer.fail(new Failure('gone', 'transfer: its sender has left'))
     }
   }
 
@@ -84,6 +96,6 @@ export class Receiver {
           }),
       )
     }
-    transfer.answer()
+    transfer.answer(0)
   }
 }

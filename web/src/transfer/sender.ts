@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.ts'
 import { Failure } from '../error.ts'
 import type { TransferMessage, TransferReport } from '../message.ts'
 import { Outgoing, type Order } from './outgoing.ts'
@@ -13,7 +14,7 @@ interface Sending {
 /** All transfers of ours. Sixteen are under way at a time, the others wait. They outlive connections. */
 export class Sender {
   private readonly sendings = new Map<number, Sending>() // those under way come first
-  private readonly cancelled: number[] = [] // the last ones, as the server may not have heard of it
+  private cancelled: Outgoing[] = [] // on this connection, which may be lost with the word of it
   private window = 0 // 0 without a connection
 
   constructor(
@@ -31,23 +32,12 @@ export class Sender {
     return new Promise((resolve, reject) => {
       if (this.sendings.size >= most + waiting) throw new Failure('queue_full', `send: ${waiting} transfers wait already`)
       const id = ++this.last
-      const abort = () => this.cancel(id, signal!.reason)
-      signal?.addEventListener('abort', abort)
       this.sendings.set(id, {
         transfer: new Outgoing(id, order, this.say, (error) => this.cancel(id, error)),
-        settle(error) {
-          signal?.removeEventListener('abort', abort)
-          if (error === undefined) resolve()
-          else reject(error)
-        },
+        settle: onAbort(signal, (reason) => this.cancel(id, reason), resolve, reject),
       })
       if (this.window > 0 && this.underWay().includes(id)) this.begin(id)
     })
-  }
-
-  /** The order of a transfer, while it has not ended. */
-  order(id: number): Order | undefined {
-    return this.sendings.get(id)?.transfer.order
   }
 
   received(message: TransferReport): void {
@@ -73,12 +63,14 @@ export class Sender {
     this.sendings.get(id)?.transfer.progress(peer, fraction)
   }
 
-  missed(id: number, peer: string): void {
-    this.sendings.get(id)?.transfer.missed(peer)
+  /** A recipient was given up. Returns what it was to get, if that is news. */
+  missed(id: number, peer: string): Order | undefined {
+    const transfer = this.sendings.get(id)?.transfer
+    return transfer?.missed(peer) ? transfer.order : undefined
   }
 
   /** It has ended, because of `error` where there is one. */
-  finish(id: number, error?: unknown): void {
+  private finish(id: number, error?: unknown): void {
     const sending = this.sendings.get(id)
     if (!sending) return
     const began = this.underWay()
@@ -97,11 +89,13 @@ export class Sender {
   /** There is a connection again, of the same session or of a new one, in which nothing has begun. */
   proceed(window: number, resumed: boolean): void {
     this.window = window
-    if (resumed) for (const id of this.cancelled) this.say({ op: 'cancel', transfer: id })
-    else {
-      this.cancelled.length = 0
-      for (const { transfer } of this.sendings.values()) transfer.restart()
-    }
+    if (!resumed) for (const { transfer } of this.sendings.values()) transfer.restart()
+    else
+      for (const transfer of this.cancelled) {
+        transfer.begin(window) // a server that was started again does not know it
+        this.say({ op: 'cancel', transfer: transfer.id })
+      }
+    this.cancelled = []
     for (const id of this.underWay()) this.begin(id)
   }
 
@@ -122,11 +116,13 @@ export class Sender {
     this.sendings.get(id)?.transfer.begin(this.window)
   }
 
-  private cancel(id: number, error: unknown): void {
-    if (!this.sendings.has(id)) return
+  /** Ends it for all, because of `error`. */
+  cancel(id: number, error: unknown): void {
+    const sending = this.sendings.get(id)
+    if (!sending) return
     if (this.underWay().includes(id)) {
       this.say({ op: 'cancel', transfer: id })
-      this.cancelled.push(id)
+      this.cancelled.push(sending.transfer)
       if (this.cancelled.length > most) this.cancelled.shift()
     }
     this.finish(id, error)
