@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // The file's buckets:
@@ -21,8 +20,6 @@ var (
 
 // version is that of the layout. A server refuses files of later ones.
 const version = 1
-
-var errNotOpen = bolterrors.ErrDatabaseNotOpen
 
 // prepare makes the buckets of a new file and removes what is long expired.
 func prepare(db *bbolt.DB, log *slog.Logger) error {

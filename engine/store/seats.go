@@ -11,6 +11,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Seat is what is kept of a session's place in a room.
@@ -57,7 +58,7 @@ func (s *Store) Seats(room string) (seats []Seat, err error) {
 			return errors.Join(err, errors.Join(bad...))
 		})
 	})
-	if errors.Is(err, errNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return nil, ErrClosed
 	}
 	if err != nil {
