@@ -24,7 +24,7 @@ func (s *Server) Check(cfg Config) error {
 }
 
 // Apply changes a running server. Rooms that are no longer named are closed and
-// their sessions end with 1001; a room whose password changes is closed and
+// their sessions end with 1001 and cannot be resumed; a room whose password changes is closed and
 // opened anew; everything else goes on undisturbed. An error means that nothing
 // was changed. The Logger stays.
 func (s *Server) Apply(cfg Config) error {
@@ -74,6 +74,12 @@ func (s *Server) apply(cfg Config) error {
 	for _, room := range stay {
 		if r, ok := s.node.Room(room.Name); ok {
 			r.SetIdentity(room.Identity)
+			r.SetDurable(room.Durable)
+		}
+	}
+	for _, name := range gone {
+		if r, ok := s.node.Room(name); ok {
+			r.Dismiss()
 		}
 	}
 	s.close(gone)

@@ -74,6 +74,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"empty password":        {directive: "room demo {\npassword \"\"\n}", want: `the password of room "demo" is empty`},
 		"password twice":        {directive: "room demo {\npassword x\npassword y\n}", want: `option "password" is given twice`},
 		"identity":              {directive: "room demo {\nidentity shared\n}", want: `identity "shared" is neither session nor server`},
+		"durable":               {directive: "room demo {\ndurable yes\n}", want: "wrong argument count"},
 		"no origin":             {directive: "origins", want: "wrong argument count"},
 		"origin without scheme": {directive: "origins example.com", want: `origin "example.com"`},
 		"origin with path":      {directive: "origins https://example.com/app", want: `origin "https://example.com/app"`},
@@ -81,6 +82,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"unknown limit":         {directive: "limits {\nseats 3\n}", want: `unknown limit "seats"`},
 		"limit that is zero":    {directive: "limits {\nsessions 0\n}", want: `limit sessions: "0" is not a positive number`},
 		"limit that is no size": {directive: "limits {\nmessage big\n}", want: `limit message: "big" is not a positive number`},
+		"limit that is no time": {directive: "limits {\nresume 5\n}", want: `limit resume: "5" is not a duration such as 90s or 2m`},
 		"limit twice":           {directive: "limits {\nsessions 1\nsessions 2\n}", want: `option "sessions" is given twice`},
 		"limits on one line":    {directive: "limits sessions 1", want: "wrong argument count"},
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
@@ -26,6 +27,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		room <name> {
 //			password <password>
 //			identity session|server
+//			durable
 //		}
 //		origins <origin...>
 //		limits {
@@ -33,10 +35,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			per_address <number>
 //			message     <size>
 //			pending     <size>
+//			resume      <duration>
 //		}
 //	}
 //
-// Sizes are bytes, or have a unit, such as 64KiB. All is optional, room may be
+// Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is optional, room may be
 // repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -107,8 +110,13 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 			if err := checkLiteral(room.Identity, checkIdentity); err != nil {
 				return d.WrapErr(err)
 			}
+		case "durable":
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			room.Durable = true
 		default:
-			return d.Errf("unknown option %q of room %q: there are password and identity", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity and durable", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)
@@ -126,6 +134,11 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		limit, parse := (*int)(nil), strconv.Atoi
 		switch d.Val() {
+		case "resume":
+			if err := unmarshalDuration(d, &l.Resume); err != nil {
+				return err
+			}
+			continue
 		case "sessions":
 			limit = &l.Sessions
 		case "per_address":
@@ -135,7 +148,7 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		case "pending":
 			limit, parse = &l.Pending, parseSize
 		default:
-			return d.Errf("unknown limit %q: there are sessions, per_address, message and pending", d.Val())
+			return d.Errf("unknown limit %q: there are sessions, per_address, message, pending and resume", d.Val())
 		}
 		name, value := d.Val(), ""
 		if !d.AllArgs(&value) {
@@ -147,6 +160,19 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		*limit = n
 	}
+	return nil
+}
+
+func unmarshalDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	name, value := d.Val(), ""
+	if !d.AllArgs(&value) {
+		return d.ArgErr()
+	}
+	v, err := caddy.ParseDuration(value)
+	if err != nil || v <= 0 {
+		return d.Errf("limit %s: %q is not a duration such as 90s or 2m", name, value)
+	}
+	*into = caddy.Duration(v)
 	return nil
 }
 

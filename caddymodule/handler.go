@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -57,6 +58,11 @@ type Room struct {
 	// the one peer of the server (`server`), which costs browsers less.
 	// Default: `session`, for as many as the server's limits allow.
 	Identity string `json:"identity,omitempty"`
+
+	// Whether messages of sessions are acknowledged only once they would survive
+	// a power cut, which takes as long as the disk needs. Default: false, they
+	// survive the end of the process.
+	Durable bool `json:"durable,omitempty"`
 }
 
 // Limits bound what the clients of a site can use.
@@ -74,6 +80,10 @@ type Limits struct {
 	// How many bytes may wait for a session that reads too slowly before it is
 	// cut off. Default: 8 MiB.
 	Pending int `json:"pending,omitempty"`
+
+	// How long a session lives without a connection, waiting for its client to
+	// come back. Default: 2m.
+	Resume caddy.Duration `json:"resume,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -109,6 +119,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		Limits: handler.Limits{
 			Sessions: h.Limits.Sessions, SessionsPerAddress: h.Limits.PerAddress,
 			Message: h.Limits.Message, Pending: h.Limits.Pending,
+			Resume: time.Duration(h.Limits.Resume),
 		},
 	}
 	h.claim = app.(*App).claim
@@ -130,6 +141,7 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		if room.Identity, err = parseIdentity(r.Identity); err != nil {
 			return nil, fmt.Errorf("room %q: %w", room.Name, err)
 		}
+		room.Durable = r.Durable
 		rooms = append(rooms, room)
 	}
 	// Within a site, unlike between sites, a room named twice is a mistake.
@@ -139,7 +151,7 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 // Validate checks the settings.
 func (h *Handler) Validate() error {
 	l := h.Limits
-	if min(l.Sessions, l.PerAddress, l.Message, l.Pending) < 0 {
+	if min(l.Sessions, l.PerAddress, l.Message, l.Pending, int(l.Resume)) < 0 {
 		return errors.New("a limit is negative")
 	}
 	return genosrtc.Site{Path: h.site.path, Settings: h.site.Settings}.Validate()

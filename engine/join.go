@@ -195,6 +195,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		s.resume = cfg.Resume
 		r.retain(s.resume)
 	}
+	a.flight.known = from > s.joined // it acknowledged before
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.attached; old != nil && old.err == nil {
@@ -254,6 +255,17 @@ func (r *Room) await(s *Seat) {
 	})
 }
 
+// Dismiss ends all seats for good (Next returns ErrClosed) and removes the room's
+// journal. It is for a room that is to be closed because nobody is to come back.
+func (r *Room) Dismiss() {
+	r.ask(func() {
+		for _, s := range r.seats {
+			r.unseat(s, ErrClosed)
+		}
+		r.removeJournal()
+	})
+}
+
 // unseat ends a seat.
 func (r *Room) unseat(s *Seat, why error) {
 	if r.seats[s.id] != s {
@@ -264,6 +276,7 @@ func (r *Room) unseat(s *Seat, why error) {
 	r.transfersLeft(s)
 	if s.resumable() {
 		delete(r.tokens, s.key)
+		delete(r.unsynced, s)
 		r.ended.Add(s.key, why)
 		r.keeper.delete(s)
 	}

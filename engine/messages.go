@@ -64,7 +64,7 @@ func (r *Room) flush() {
 			r.received(p)
 		} else {
 			r.send(p)
-			p.seat.accept(p.out.Ref)
+			r.written(p.seat, p.out.Ref)
 		}
 	}
 	clear(batch)
@@ -86,7 +86,9 @@ func (r *Room) admit(p *posting) bool {
 	}
 	if s.resumable() && ref > 0 {
 		if ref <= s.posted {
-			s.accept(min(ref, s.taken)) // a repetition
+			if s.taken > 0 {
+				s.accept(0) // a repetition: it is told again
+			}
 			return false
 		}
 		s.posted = ref

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -65,19 +66,25 @@ func (r *Room) closeJournal() error {
 	return r.journal.Close()
 }
 
-// closeUnused gives up the journal of a room whose seats are long gone.
-func (r *Room) closeUnused(now time.Time) {
-	if r.journal == nil || len(r.tokens) > 0 || now.Sub(r.unused) < journalAge {
+// removeUnused removes the journal of a room whose seats are long gone.
+func (r *Room) removeUnused(now time.Time) {
+	if len(r.tokens) == 0 && now.Sub(r.unused) >= journalAge {
+		r.removeJournal()
+	}
+}
+
+func (r *Room) removeJournal() {
+	if r.journal == nil {
 		return
 	}
-	if err := r.journal.Close(); err != nil {
-		r.log.Warn("the room's journal was not closed well", "error", err)
-	}
+	err := r.journal.Close()
 	r.journal, r.history = nil, history{}
-	if dir, err := r.node.folder(r.name); err == nil {
-		if err := os.RemoveAll(filepath.Join(dir, "journal")); err != nil {
-			r.log.Warn("the room's journal cannot be removed", "error", err)
-		}
+	dir, err2 := r.node.folder(r.name)
+	if err2 == nil {
+		err2 = os.RemoveAll(filepath.Join(dir, "journal"))
+	}
+	if err := errors.Join(err, err2); err != nil {
+		r.log.Warn("the room's journal was not removed", "error", err)
 	}
 }
 
@@ -209,6 +216,45 @@ func (r *Room) write(batch []*posting) error {
 		r.history.add(p.seq, &records[i])
 	}
 	return nil
+}
+
+// written has a seat told that what it sent up to ref is written down; in a
+// durable room, once it would survive a power cut.
+func (r *Room) written(s *Seat, ref uint64) {
+	switch {
+	case !s.resumable() || ref == 0:
+	case r.durable:
+		r.unsynced[s] = max(r.unsynced[s], ref)
+		r.sync()
+	default:
+		s.accept(ref)
+	}
+}
+
+// sync waits for the disk, for all who wait at once.
+func (r *Room) sync() {
+	if r.syncing || len(r.unsynced) == 0 || r.journal == nil {
+		return
+	}
+	r.syncing = true
+	waiting, j, head := r.unsynced, r.journal, r.head
+	r.unsynced = make(map[*Seat]uint64)
+	r.tasks.Go(func() {
+		err := j.WaitSynced(context.Background(), head)
+		r.post(func() {
+			r.syncing = false
+			switch {
+			case err == nil:
+				for s, ref := range waiting {
+					s.accept(ref)
+				}
+			case r.journal == j && !r.closing:
+				r.log.Error("messages are not acknowledged", "error", err)
+				r.failed()
+			}
+			r.sync()
+		})
+	})
 }
 
 // unreadable ends an attachment that cannot be given what it has missed.

@@ -31,6 +31,9 @@ type RoomConfig struct {
 	Password string
 	// Identity is the one that seats get unless they ask for less.
 	Identity Identity
+	// Durable has what seats send told as Taken only once it would survive a
+	// power cut. By default it would survive the end of the process.
+	Durable bool
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -80,6 +83,9 @@ type Room struct {
 	arena       []byte     // of the records that are written together
 	staged      []*posting // to be written together
 	stagedBytes int
+	durable     bool
+	unsynced    map[*Seat]uint64 // the highest ref that waits for the disk
+	syncing     bool
 	unstored    int // bytes appended since the last snapshot
 }
 
@@ -105,6 +111,8 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		remotes:  make(map[string]*remote),
 		pings:    make(map[uint64]*relayedPing),
 		tokens:   make(map[tokenKey]*Seat),
+		durable:  cfg.Durable,
+		unsynced: make(map[*Seat]uint64),
 	}
 	var err error
 	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {
@@ -141,6 +149,9 @@ func (r *Room) CheckPassword(given string) bool {
 
 // SetIdentity changes the identity of seats that join from now on.
 func (r *Room) SetIdentity(id Identity) { r.post(func() { r.identity = id }) }
+
+// SetDurable changes RoomConfig.Durable from now on.
+func (r *Room) SetDurable(on bool) { r.post(func() { r.durable = on }) }
 
 // run is the actor.
 func (r *Room) run() {

@@ -123,12 +123,19 @@ func (s *Seat) wants(rec *record) bool {
 	return false
 }
 
-// accept notes, in the actor, that what the seat sent up to ref is written down,
-// and has the attachment told; again if it was known before.
-func (s *Seat) accept(ref uint64) {
-	if !s.resumable() || ref == 0 {
-		return
+// watch cuts off an attachment that gets nothing through any more.
+func (s *Seat) watch(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.attached; a != nil && a.err == nil && a.flight.stalled(now) {
+		a.stop(ErrStalled)
+		s.room.node.counters.slowSeats.Add(1)
 	}
+}
+
+// accept notes that what the seat sent up to ref is written down, and has the
+// attachment told; again if it was known before. The actor calls it.
+func (s *Seat) accept(ref uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken = max(s.taken, ref)

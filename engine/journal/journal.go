@@ -84,8 +84,7 @@ type Journal struct {
 	segments   []*segment // never empty; the last one is active
 	bytes      int64      // of all segments
 	last       uint64
-	unsynced   []*os.File // sealed segments that are still to be synced and closed, in order
-	dead       []string   // dropped segments whose files are still to be removed
+	dead       []*segment // dropped segments whose files are still to be removed
 	newFile    bool       // a file was made since the folder was last synced
 	dirty      bool       // there is something to sync
 	synced     uint64
@@ -158,9 +157,13 @@ func (j *Journal) Append(entries ...[]byte) (last uint64, err error) {
 	wasDirty := j.dirty
 	j.dirty = true
 	last = j.last
+	late := len(j.dead) > 4*parts
 	j.mu.Unlock()
 	if !wasDirty {
 		poke(j.pokeDirty)
+	}
+	if late { // the goroutine waits for the disk; open files are bounded
+		j.bury()
 	}
 	return last, nil
 }
@@ -181,8 +184,6 @@ func (j *Journal) rotate(first uint64) (*segment, error) {
 		return nil, err
 	}
 	j.mu.Lock()
-	j.unsynced = append(j.unsynced, old.file)
-	old.file = nil
 	j.segments = append(j.segments, s)
 	j.bytes += s.end
 	j.newFile = true
@@ -229,6 +230,7 @@ func (j *Journal) Last() uint64 {
 // an entry is no longer what was appended. Data is the caller's own. Read holds
 // back neither Append nor other readers.
 func (j *Journal) Read(from uint64, maxBytes int, buf []Entry) ([]Entry, error) {
+	var missing string // the segment whose file was not there
 	for {
 		j.mu.Lock()
 		if errors.Is(j.err, ErrClosed) {
@@ -262,10 +264,15 @@ func (j *Journal) Read(from uint64, maxBytes int, buf []Entry) ([]Entry, error) 
 		j.mu.Unlock()
 
 		out, err := r.read(from, maxBytes, buf)
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrClosed) {
-			continue // dropped or sealed since: look again
+		switch {
+		case errors.Is(err, os.ErrClosed): // sealed since: look again
+		case errors.Is(err, os.ErrNotExist) && missing != r.path: // dropped since
+			missing = r.path
+		case errors.Is(err, os.ErrNotExist):
+			return buf, fmt.Errorf("%w: %w", ErrDamaged, err)
+		default:
+			return out, err
 		}
-		return out, err
 	}
 }
 
@@ -325,14 +332,11 @@ func (j *Journal) Close() error {
 	}
 	j.bury()
 	j.mu.Lock()
-	files := append(j.unsynced, j.segments[len(j.segments)-1].file)
-	j.unsynced = nil
 	close(j.syncedMore) // for those who still wait: they find ErrClosed
 	j.syncedMore = make(chan struct{})
+	segments := j.segments
 	j.mu.Unlock()
-	for _, f := range files {
-		f.Close()
-	}
+	closeAll(segments)
 	return err
 }
 

@@ -53,7 +53,7 @@ func Open(cfg Config) (*Journal, error) {
 	if j.log == nil {
 		j.log = slog.Default()
 	}
-	if err := j.recover(); err != nil {
+	if err := j.loadSegments(); err != nil {
 		return nil, fmt.Errorf("journal: open %s: %w", cfg.Dir, err)
 	}
 	for _, d := range j.damage {
@@ -64,27 +64,20 @@ func Open(cfg Config) (*Journal, error) {
 	// What an earlier process wrote may not be synced yet.
 	j.dirty, j.newFile = true, true
 	for _, s := range j.segments[:len(j.segments)-1] {
-		f, err := os.Open(s.path)
+		f, err := os.OpenFile(s.path, os.O_RDWR, 0)
 		if err != nil {
-			j.closeFiles()
+			closeAll(j.segments)
 			return nil, fmt.Errorf("journal: open %s: %w", cfg.Dir, err)
 		}
-		j.unsynced = append(j.unsynced, f)
+		s.file = f
 	}
 	poke(j.pokeDirty)
 	j.done.Go(j.run)
 	return j, nil
 }
 
-func (j *Journal) closeFiles() {
-	for _, f := range j.unsynced {
-		f.Close()
-	}
-	j.segments[len(j.segments)-1].file.Close()
-}
-
-// recover reads the folder and leaves segments, the last one active.
-func (j *Journal) recover() error {
+// loadSegments reads the folder; it leaves at least one segment, the last one active.
+func (j *Journal) loadSegments() error {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
@@ -99,6 +92,10 @@ func (j *Journal) recover() error {
 		s, problem, err := scanFile(f)
 		if err != nil {
 			return err
+		}
+		n := len(j.segments)
+		if problem == nil && n > 0 && s.first <= j.segments[n-1].last() {
+			s, problem = &segment{}, fmt.Errorf("%w: it has offsets of the segment before it", ErrDamaged)
 		}
 		switch {
 		case problem == nil:
@@ -124,9 +121,9 @@ func (j *Journal) recover() error {
 			continue // nothing of it is left
 		}
 		leave = problem != nil && !errors.Is(problem, errTorn) || s.boot != bootID()
-		if n := len(j.segments); n > 0 && s.after > j.segments[n-1].last() && !j.told(s.after) {
+		if n > 0 && s.after > j.segments[n-1].last() && !j.told(s.after) {
 			j.damage = append(j.damage, Damage{First: j.segments[n-1].last() + 1, Last: s.after,
-				Err: fmt.Errorf("%w: a segment is missing before %s", ErrDamaged, f.path)})
+				Err: fmt.Errorf("%w: entries are missing before %s", ErrDamaged, f.path)})
 		}
 		if s.boot != bootID() {
 			next = max(next, s.first+s.count+leap)

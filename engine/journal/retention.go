@@ -27,7 +27,7 @@ func newRetention(maxAge time.Duration, maxBytes int64) retention {
 }
 
 // segmentBytes is how large a segment grows, but for a single batch that is larger.
-func (r retention) segmentBytes() int64 { return min(max(r.maxBytes/parts, 1<<10), 16<<20) }
+func (r retention) segmentBytes() int64 { return min(max(r.maxBytes/parts, 256), 16<<20) }
 
 // interval is how often an idle journal looks for what has become too old.
 func (r retention) interval() time.Duration {
@@ -53,7 +53,8 @@ func (j *Journal) trim(now time.Time) {
 	n := 0
 	for n < len(j.segments)-1 && (j.bytes > j.retention.maxBytes || j.segments[n].newest < oldest) {
 		j.bytes -= j.segments[n].end
-		j.dead = append(j.dead, j.segments[n].path)
+		j.segments[n].dropped = true
+		j.dead = append(j.dead, j.segments[n])
 		n++
 	}
 	if n > 0 {
@@ -90,16 +91,16 @@ func (j *Journal) retain() {
 	}
 }
 
-// bury removes the files of dropped segments, the oldest first. Only the journal's
-// goroutine calls it, and Open and Close when there is none.
+// bury closes and removes the files of dropped segments, the oldest first.
 func (j *Journal) bury() {
 	j.mu.Lock()
 	dead := j.dead
 	j.dead = nil
 	j.mu.Unlock()
-	for _, path := range dead {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			j.log.Error("an old journal segment cannot be removed", "segment", path, "error", err)
+	for _, s := range dead {
+		j.seal(s)
+		if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			j.log.Error("an old journal segment cannot be removed", "segment", s.path, "error", err)
 		}
 	}
 }

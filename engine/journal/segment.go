@@ -18,12 +18,13 @@ const segmentSuffix = ".journal"
 // Read passes over at most, and 16 bytes of memory each.
 const indexEvery = 16 << 10
 
-// segment is one file. The fields below the line change while it is active, under
-// the journal's mu.
+// segment is one file. From file on, its fields change under the journal's mu; those
+// below the line do no longer when another segment is the active one.
 type segment struct {
 	path string
 	header
-	file *os.File // nil when sealed: readers open it by path
+	file    *os.File // nil once it is sealed and synced: readers then open path
+	dropped bool     // by retention
 
 	count          uint64
 	end            int64 // bytes that hold the header and whole entries

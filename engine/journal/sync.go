@@ -49,22 +49,26 @@ func (j *Journal) sync() error {
 		j.mu.Unlock()
 		return nil
 	}
-	last, folder := j.last, j.newFile
-	sealed, active := j.unsynced, j.segments[len(j.segments)-1]
-	file := active.file
-	j.unsynced, j.newFile, j.dirty = nil, false, false
+	last, folder, sealed := j.last, j.newFile, len(j.segments)-1
+	var open []*segment
+	for _, s := range j.segments {
+		if s.file != nil {
+			open = append(open, s)
+		}
+	}
+	j.newFile, j.dirty = false, false
+	active := j.segments[sealed]
 	j.mu.Unlock()
 
 	var err error
-	for _, f := range sealed {
-		if err == nil {
-			err = f.Sync()
+	for _, s := range open {
+		if err = s.file.Sync(); err != nil && !j.dropped(s) {
+			break
 		}
-		f.Close()
-	}
-	if err == nil {
-		// Should it be sealed meanwhile: nobody but this goroutine closes it.
-		err = file.Sync()
+		err = nil
+		if s != active {
+			j.seal(s)
+		}
 	}
 	if err == nil && folder {
 		err = syncFolder(j.dir)
@@ -80,6 +84,32 @@ func (j *Journal) sync() error {
 	j.syncedMore = make(chan struct{})
 	j.mu.Unlock()
 	return nil
+}
+
+// dropped says whether retention has taken s off the list: its file may be closed.
+func (j *Journal) dropped(s *segment) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return s.dropped
+}
+
+// seal closes the file of a segment that is on the disk. Readers open their own.
+func (j *Journal) seal(s *segment) {
+	j.mu.Lock()
+	f := s.file
+	s.file = nil
+	j.mu.Unlock()
+	if f != nil {
+		f.Close()
+	}
+}
+
+func closeAll(segments []*segment) {
+	for _, s := range segments {
+		if s.file != nil {
+			s.file.Close()
+		}
+	}
 }
 
 // syncFolder makes the names of new files last. Windows cannot and need not.
