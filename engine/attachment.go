@@ -227,7 +227,7 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	}
 	a.waiting -= a.held
 	a.handOut(a.queue[:n])
-	buf = append(buf, a.queue[:n]...)
+	buf = a.bulk.take(append(buf, a.queue[:n]...))
 	left := copy(a.queue, a.queue[n:])
 	clear(a.queue[left:])
 	a.queue = a.queue[:left]

@@ -62,7 +62,7 @@ func TestAnyHistoryLosesNothing(t *testing.T) {
 					}
 				case "to one":
 					if other != r {
-						r.send(other.id)
+						r.send(other.name())
 					}
 				case "cut":
 					r.cut()
@@ -158,6 +158,12 @@ func (r *robot) gone() bool {
 	default:
 		return false
 	}
+}
+
+func (r *robot) name() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.id
 }
 
 func (r *robot) cut() { r.conn.pipe.Close(1006, "cut") }
