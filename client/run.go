@@ -35,9 +35,8 @@ func (r *Room) run() {
 		MaxInterval:         15 * time.Second,
 	}
 	pause.Reset()
-	var wait time.Duration
 	for {
-		lasted, err := r.connect()
+		welcome, err := r.connect()
 		if r.ctx.Err() != nil {
 			return
 		}
@@ -45,10 +44,10 @@ func (r *Room) run() {
 			r.end(refused)
 			return
 		}
-		if lasted > wait { // the pause before it was long enough
+		if welcome {
 			pause.Reset()
 		}
-		wait = pause.NextBackOff()
+		wait := pause.NextBackOff()
 		if retry, ok := errors.AsType[*retryError](err); ok {
 			wait = max(wait, retry.after)
 		}
@@ -69,14 +68,13 @@ func (r *Room) finish() {
 	r.dropTransfers(err)
 }
 
-// connect makes a connection and stays with it until it ends. It returns how
-// long it lasted after the welcome.
-func (r *Room) connect() (lasted time.Duration, err error) {
+// connect makes a connection and stays with it until it ends. It tells whether
+// it was welcome.
+func (r *Room) connect() (bool, error) {
 	ws, welcome, live, err := r.handshake()
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	began := time.Now()
 	defer live.Stop()
 	defer ws.CloseNow()
 	c := newConnection(r, ws, live)
@@ -87,7 +85,7 @@ func (r *Room) connect() (lasted time.Duration, err error) {
 	r.conn = nil
 	r.mu.Unlock()
 	close(c.done)
-	return time.Since(began), err
+	return true, err
 }
 
 // handshake opens a WebSocket and says hello. live ends the connection unless

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // cutter is a way to the server whose connections can be cut.
@@ -15,6 +16,8 @@ type cutter struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool
 	n     int // cuts so far
+
+	bytes atomic.Int64 // both ways
 }
 
 func newCutter() *cutter {
@@ -69,4 +72,16 @@ func (c *cutConn) Close() error {
 	delete(c.k.conns, c.Conn)
 	c.k.mu.Unlock()
 	return c.Conn.Close()
+}
+
+func (c *cutConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.k.bytes.Add(int64(n))
+	return n, err
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.k.bytes.Add(int64(n))
+	return n, err
 }

@@ -22,7 +22,7 @@ func kills(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { s.close(err) }()
+	defer func() { s.close(&err) }()
 	if _, err := s.start(ctx); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -198,12 +199,19 @@ func (s *server) failed(what string) error {
 	return fmt.Errorf("%s; its log is %s", what, s.log.Name())
 }
 
-// close ends the server. It keeps its files when err is not nil.
-func (s *server) close(err error) {
+// faults are what no log may have.
+var faults = regexp.MustCompile(`(?m)WARNING: DATA RACE|^panic:|^fatal error:|"msg":"panic`)
+
+// close ends the server, and looks for faults in its log. It keeps the files
+// when err is not nil, or becomes so.
+func (s *server) close(err *error) {
 	s.kill()
 	s.all.Wait()
 	s.log.Close()
-	if err == nil {
+	if log, e := os.ReadFile(s.log.Name()); *err == nil && (e != nil || faults.Match(log)) {
+		*err = s.failed("the server panicked, or the race detector spoke")
+	}
+	if *err == nil {
 		os.RemoveAll(s.folder)
 	} else {
 		fmt.Println("the server's files and log:", s.folder)
