@@ -45,11 +45,11 @@ const (
 	failedAfter       = 15 * time.Second
 	keepAlive         = 2 * time.Second
 	// maxRTO bounds the time between two attempts to send what is not
-	// acknowledged: it is the browsers'. With pion's 60 s, a link would stay
-	// silent for up to a minute after its network came back.
+	// acknowledged: it is the browsers'. With pion's minute, a small message on
+	// a link that loses a fifth of its packets can wait for half a minute.
 	maxRTO = 3 * time.Second
-	// minCwnd is what SCTP sends after such a time, in bytes: four packets
-	// instead of one, whose loss would cost another such time.
+	// minCwnd is what SCTP sends after a retransmission timeout, in bytes: four
+	// packets instead of one, whose loss would cost another such time.
 	minCwnd = 4 * 1200
 	// label is the name of the one data channel.
 	label = "data"
