@@ -231,9 +231,6 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	left := copy(a.queue, a.queue[n:])
 	clear(a.queue[left:])
 	a.queue = a.queue[:left]
-	if left == 0 {
-		buf = a.bulk.take(buf)
-	}
 	if left == 0 && free > 0 && !a.reading {
 		a.flight.window.idle()
 	}

@@ -4,16 +4,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 )
 
 // outbox is what waits to be written to a link, and what was written but not
 // acknowledged by the other end. Within a channel it is first in, first out; the
-// channels take turns, one frame each, so that a large message on one delays
-// the others by one frame at most. What waits is bounded in bytes: a message
-// that does not fit is refused. What is under way is bounded by the window.
+// channels take turns of as many bytes as a full frame has (deficit round robin,
+// Shreedhar and Varghese, 1995), so that a large message on one delays the others
+// by one frame at most, and small messages need no turn each. What waits is
+// bounded in bytes: a message that does not fit is refused. What is under way is
+// bounded by the window.
 type outbox struct {
 	link   *link
 	limit  int
+	turn   int    // bytes, at least those of one frame
 	window window // of run
 	// What window knows, in bytes that were written to the link.
 	sent, acked atomic.Int64
@@ -43,6 +48,7 @@ type written struct {
 // lane is a channel with something to send.
 type lane struct {
 	channel     string
+	credit      int // bytes that are left of its turns
 	first, last *outgoing
 	next        *lane // in turn
 }
@@ -91,7 +97,7 @@ func (m *outgoing) failed(peer string, err error) {
 }
 
 func newOutbox(l *link, limit int) *outbox {
-	return &outbox{link: l, limit: limit, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
+	return &outbox{link: l, limit: limit, turn: frame.MaxFrame, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
 }
 
 // put queues a message. It fails with ErrPeerSlow when too much waits already,
@@ -145,7 +151,7 @@ func (o *outbox) lane(channel string) *lane {
 	if o.spare = nil; q == nil {
 		q = new(lane)
 	}
-	q.channel = channel
+	q.channel, q.credit = channel, o.turn
 	o.lanes[channel] = q
 	return q
 }
@@ -272,27 +278,34 @@ func (o *outbox) over() bool {
 func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	q := o.first
-	if o.ended || q == nil {
+	if o.ended || o.first == nil {
 		return nil, nil, o.ended
+	}
+	q := o.first
+	for ; len(q.first.frames[q.first.sent]) > q.credit; q = o.first {
+		q.credit += o.turn
+		o.leave(q)
+		o.queue(q)
 	}
 	m = q.first
 	f = m.frames[m.sent]
 	m.sent++
 	o.bytes -= len(f)
-	if m.sent == len(m.frames) {
-		q.first = m.next
-	}
-	o.first, q.next = q.next, nil
-	if q.first != nil {
-		o.queue(q)
+	q.credit -= len(f)
+	if m.sent < len(m.frames) {
 		return m, f, false
 	}
-	delete(o.lanes, q.channel)
-	*q = lane{}
-	o.spare = q
+	if q.first = m.next; q.first == nil {
+		o.leave(q)
+		delete(o.lanes, q.channel)
+		*q = lane{}
+		o.spare = q
+	}
 	return m, f, false
 }
+
+// leave takes the first lane out of the turns.
+func (o *outbox) leave(q *lane) { o.first, q.next = q.next, nil }
 
 // passed reports progress after a frame was acknowledged by the other end's
 // transport.
