@@ -25,8 +25,9 @@ type Attachment struct {
 
 	// Guarded by seat.mu.
 	queue    []Event
-	waiting  int // bytes in queue
-	held     int // bytes that the last Next returned
+	waiting  int       // bytes in queue
+	bulk     bulkQueue // comes after queue
+	held     int       // bytes that the last Next returned
 	err      error
 	accepted uint64 // the highest ref that is written down
 	tell     bool   // that it is
@@ -226,7 +227,7 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	}
 	a.waiting -= a.held
 	a.handOut(a.queue[:n])
-	buf = append(buf, a.queue[:n]...)
+	buf = a.bulk.take(append(buf, a.queue[:n]...))
 	left := copy(a.queue, a.queue[n:])
 	clear(a.queue[left:])
 	a.queue = a.queue[:left]
@@ -257,6 +258,10 @@ func (a *Attachment) push(e Event) {
 	switch e := e.(type) {
 	case *Message:
 		if a.behind {
+			return
+		}
+	case TransferProgress:
+		if e.Fraction < 1 && a.waiting+a.held > a.limit/2 {
 			return
 		}
 	case Progress:
@@ -353,6 +358,7 @@ func (a *Attachment) stop(err error) {
 		a.seat.keep(e, neverHandedOut)
 	}
 	a.queue, a.waiting = nil, 0
+	a.bulk.waiting = nil
 	a.signal()
 }
 

@@ -85,6 +85,7 @@ func (r *Room) Resume(ctx context.Context, token string, ack uint64, cfg SeatCon
 			err = r.whyEnded(key)
 		} else if err = r.reachable(s, ack); err == nil {
 			a, peers = r.attach(s, cfg, max(ack, s.joined), token)
+			r.transfersBack(s)
 		}
 		r.node.counters.resumed(err)
 	}) {
@@ -273,6 +274,7 @@ func (r *Room) detach(a *Attachment) {
 	s.mu.Lock()
 	s.attached = nil
 	s.mu.Unlock()
+	r.transfersAway(s)
 	r.await(s)
 }
 
@@ -306,6 +308,7 @@ func (r *Room) unseat(s *Seat, why error) {
 	delete(r.seats, s.id)
 	delete(s.hosted.seats, s)
 	r.disown(s)
+	r.transfersLeft(s)
 	if s.resumable() {
 		delete(r.tokens, s.key)
 		delete(r.unsynced, s)

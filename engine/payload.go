@@ -7,6 +7,9 @@ import "github.com/genosrtc/caddy-genosrtc/engine/frame"
 // neither copied nor converted between a session and a link.
 type Content = frame.Content
 
+// Kind is what the bytes of a Content are.
+type Kind = frame.Kind
+
 // The kinds of Content, see [frame.Kind].
 const (
 	Text   = frame.Text

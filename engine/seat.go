@@ -48,6 +48,8 @@ type Seat struct {
 	storedAt time.Time
 	deadline time.Time // without an attachment, when it ends
 
+	transfers seatTransfers
+
 	// mu guards what follows, and the attachment's queue. The actor alone
 	// changes attached.
 	mu       sync.Mutex

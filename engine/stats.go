@@ -15,6 +15,9 @@ type counters struct {
 	slowSeats                              atomic.Uint64
 	seatsResumed, seatsExpired             atomic.Uint64
 
+	transfersBegun, transfersEnded, transfersCancelled atomic.Uint64
+	transferBytes, transferBytesAgain                  atomic.Uint64
+
 	mu      sync.Mutex
 	dropped map[string]uint64
 }
@@ -56,6 +59,11 @@ type Stats struct {
 	SlowSeats                uint64 // attachments cut off with ErrSlow
 	SeatsResumed             uint64 // attachments by Room.Resume
 	SeatsExpired             uint64 // seats that were not resumed in time
+	// TransfersEnded reached a recipient; TransfersCancelled ended without.
+	// What single recipients did not get is in Dropped.
+	TransfersBegun, TransfersEnded, TransfersCancelled uint64
+	TransferBytes                                      uint64 // passed on to recipients
+	TransferBytesAgain                                 uint64 // under way when their sender was told to go back
 	// Dropped counts by reason what was refused or thrown away.
 	Dropped map[string]uint64
 }
@@ -70,6 +78,9 @@ func (n *Node) Stats() Stats {
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
 		SlowSeats: c.slowSeats.Load(), SeatsResumed: c.seatsResumed.Load(), SeatsExpired: c.seatsExpired.Load(),
+		TransfersBegun: c.transfersBegun.Load(), TransfersEnded: c.transfersEnded.Load(),
+		TransfersCancelled: c.transfersCancelled.Load(),
+		TransferBytes:      c.transferBytes.Load(), TransferBytesAgain: c.transferBytesAgain.Load(),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

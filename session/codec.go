@@ -120,6 +120,10 @@ func (f field) code() Code {
 		return CodeChannelName
 	case fData, fMeta:
 		return CodeBadData
+	case fTransfer, fSize, fKind, fHash:
+		return CodeBadTransfer
+	case fOffset:
+		return CodeBadOffset
 	}
 	return CodeBadMessage
 }
@@ -167,6 +171,8 @@ func writeValue(w writer, v any) {
 		w.string(strings.ToValidUTF8(*v, "\uFFFD"))
 	case *uint64:
 		w.uint(*v)
+	case **uint64:
+		w.uint(**v)
 	case *float64:
 		w.float(*v)
 	case *bool:

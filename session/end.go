@@ -104,6 +104,9 @@ var reasons = map[error]string{
 	engine.ErrPeerSlow:    "slow",
 	engine.ErrPeerGone:    "gone",
 	engine.ErrPingTimeout: "timeout",
+	engine.ErrBusy:        "busy",
+	engine.ErrRefused:     "refused",
+	engine.ErrCorrupt:     "corrupt",
 }
 
 func reason(err error) string {

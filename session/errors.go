@@ -23,12 +23,16 @@ const (
 	CodePassword      Code = "password"
 	CodeRoomFull      Code = "room_full"
 	CodeTooManyErrors Code = "too_many_errors"
+	CodeBadTransfer   Code = "bad_transfer"
+	CodeNoTransfer    Code = "unknown_transfer"
+	CodeBadOffset     Code = "bad_offset"
 )
 
 // codes are all of them; a code's place is its counter's.
 var codes = [...]Code{
 	CodeBadMessage, CodeUnknownOp, CodeBadSeq, CodeChannelName, CodeBadData, CodeTooLarge,
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
+	CodeBadTransfer, CodeNoTransfer, CodeBadOffset,
 }
 
 // Error is a fault of the client, as it is told to it.

@@ -101,15 +101,10 @@ func (c jsonCodec) read(v []byte, dst any) (bool, error) {
 		}
 		*dst = string(unquote(v))
 	case *uint64:
-		if kind != jsontext.KindNumber {
-			return true, errNotInteger
-		}
-		f, err := strconv.ParseFloat(string(v), 64)
-		if err != nil {
-			return true, errNotInteger
-		}
-		*dst, err = integer(f)
-		return true, err
+		return true, readJSONInteger(v, kind, dst)
+	case **uint64:
+		*dst = new(uint64)
+		return true, readJSONInteger(v, kind, *dst)
 	case *float64:
 		if kind != jsontext.KindNumber {
 			return true, errNotNumber
@@ -133,6 +128,18 @@ func (c jsonCodec) read(v []byte, dst any) (bool, error) {
 		*dst = bytes.Clone(v)
 	}
 	return true, nil
+}
+
+func readJSONInteger(v []byte, kind jsontext.Kind, dst *uint64) error {
+	if kind != jsontext.KindNumber {
+		return errNotInteger
+	}
+	f, err := strconv.ParseFloat(string(v), 64)
+	if err != nil {
+		return errNotInteger
+	}
+	*dst, err = integer(f)
+	return err
 }
 
 func (c jsonCodec) readStrings(v []byte, kind jsontext.Kind, dst *[]string) error {

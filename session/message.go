@@ -23,6 +23,10 @@ const (
 	OpPeer     Op = "peer"
 	OpLeave    Op = "leave"
 	OpError    Op = "error"
+	OpBegin    Op = "begin"
+	OpChunk    Op = "chunk"
+	OpEnd      Op = "end"
+	OpCancel   Op = "cancel"
 )
 
 // maxInteger is the greatest seq and id: the greatest integer that every JSON
@@ -48,6 +52,13 @@ type Message struct {
 	Code     Code   // error
 	Text     string // result, error: the field "message", for people
 
+	// Of transfers. Size and Offset are nil where they are missing.
+	Transfer uint64
+	Size     *uint64
+	Kind     string
+	Offset   *uint64
+	Hash     string
+
 	Password string // hello
 	Resume   string // hello, welcome: the secret
 	Ack      uint64 // hello, welcome
@@ -68,7 +79,7 @@ type Limits struct {
 	Message int           // bytes of data plus meta in one send
 	Pending int           // bytes that may wait for the client
 	Resume  time.Duration // that the session lives without a connection
-	Window  int           // bytes of a transfer beyond what was acknowledged
+	Window  int           // bytes of a transfer beyond what was acknowledged; the room's
 }
 
 // field is one field that a message can have.
@@ -102,6 +113,11 @@ const (
 	fAck
 	fPeers
 	fLimits
+	fTransfer
+	fSize
+	fKind
+	fOffset
+	fHash
 	fieldCount
 )
 
@@ -112,6 +128,7 @@ var fieldNames = [fieldCount]string{
 	fCode: "code", fMessage: "message", fPassword: "password", fResume: "resume", fHistory: "history", fMesh: "mesh",
 	fIdentity: "identity", fRoom: "room", fResumed: "resumed", fReason: "reason",
 	fAck: "ack", fPeers: "peers", fLimits: "limits",
+	fTransfer: "transfer", fSize: "size", fKind: "kind", fOffset: "offset", fHash: "hash",
 }
 
 var fieldsByName = func() map[string]field {
@@ -138,14 +155,20 @@ var uses = map[Op][]use{
 		{fProgress, true}},
 	OpMessage: {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true},
 		{fHistory, true}},
-	OpAck:      {{fSeq, false}},
-	OpResult:   {{fSeq, false}, {fPeer, true}, {fError, false}, {fMessage, false}},
-	OpProgress: {{fSeq, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
+	OpAck:      {{fSeq, true}, {fTransfer, true}, {fFrom, true}, {fOffset, true}},
+	OpResult:   {{fSeq, true}, {fTransfer, true}, {fPeer, true}, {fError, false}, {fMessage, false}},
+	OpProgress: {{fSeq, true}, {fTransfer, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
 	OpPing:     {{fID, false}, {fPeer, true}},
 	OpPong:     {{fID, false}, {fPeer, true}, {fError, true}},
 	OpPeer:     {{fEvent, false}, {fPeer, false}, {fType, true}},
 	OpLeave:    {},
-	OpError:    {{fCode, false}, {fMessage, false}, {fSeq, true}, {fID, true}},
+	OpError: {{fCode, false}, {fMessage, false}, {fSeq, true}, {fID, true},
+		{fTransfer, true}, {fFrom, true}},
+	OpBegin: {{fTransfer, false}, {fFrom, true}, {fChannel, true}, {fSize, true}, {fKind, true},
+		{fOffset, true}, {fTo, true}, {fMeta, true}},
+	OpChunk:  {{fTransfer, false}, {fFrom, true}, {fOffset, false}, {fData, false}},
+	OpEnd:    {{fTransfer, false}, {fFrom, true}, {fHash, true}},
+	OpCancel: {{fTransfer, false}, {fFrom, true}, {fReason, true}},
 }
 
 // at returns a pointer to the field of m, whose type tells the codecs what
@@ -209,6 +232,16 @@ func (m *Message) at(f field) any {
 		return &m.Peers
 	case fLimits:
 		return &m.Limits
+	case fTransfer:
+		return &m.Transfer
+	case fSize:
+		return &m.Size
+	case fKind:
+		return &m.Kind
+	case fOffset:
+		return &m.Offset
+	case fHash:
+		return &m.Hash
 	}
 	panic("session: message has no such field")
 }
@@ -220,6 +253,8 @@ func (m *Message) has(f field) bool {
 		return *v != ""
 	case *uint64:
 		return *v != 0
+	case **uint64:
+		return *v != nil
 	case *bool:
 		return *v
 	case *[]string:

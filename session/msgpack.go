@@ -79,6 +79,9 @@ func (c msgpackCodec) read(whole []byte, dst any) (bool, error) {
 		*dst = string(s)
 	case *uint64:
 		*dst, err = v.integer()
+	case **uint64:
+		*dst = new(uint64)
+		**dst, err = v.integer()
 	case *float64:
 		*dst, err = v.number()
 	case *bool:

@@ -47,7 +47,6 @@ const (
 	DefaultMessage = 2 << 20
 	DefaultPending = 8 << 20
 	DefaultResume  = 2 * time.Minute
-	DefaultWindow  = 512 << 10
 )
 
 func (l Limits) withDefaults() Limits {
@@ -58,7 +57,6 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Message, DefaultMessage)
 	set(&l.Pending, DefaultPending)
-	set(&l.Window, DefaultWindow)
 	if l.Resume <= 0 {
 		l.Resume = DefaultResume
 	}
@@ -110,6 +108,7 @@ type session struct {
 // and else as stopping. Serve closes conn and waits for all that it started.
 func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Limits.Window = cfg.Room.Window()
 	if cfg.Counters == nil {
 		cfg.Counters = new(Counters)
 	}
@@ -264,6 +263,8 @@ func (s *session) handle(m *Message, err error) bool {
 	case OpHello:
 		s.quit(fault(CodeHelloExpected, "hello came twice"), CloseProtocol)
 		return false
+	case OpBegin, OpChunk, OpEnd, OpCancel:
+		return s.onTransfer(m, err)
 	case OpAck, OpPing, OpPong, OpLeave:
 	default:
 		if extra == nil && (err == nil || uses[m.Op] != nil) {
@@ -281,6 +282,12 @@ func (s *session) handle(m *Message, err error) bool {
 	}
 	switch m.Op {
 	case OpAck:
+		if m.Transfer != 0 {
+			return s.onTransfer(m, nil)
+		}
+		if m.Seq == 0 {
+			return s.refuse(fault(CodeBadSeq, "ack: seq is missing"), 0, 0)
+		}
 		s.seat.Ack(m.Seq)
 	case OpPing:
 		return s.onPing(m)
@@ -355,8 +362,14 @@ func (s *session) post(m *Message) error {
 // refuse tells the client of a fault. It reports whether the session goes on:
 // not with the last of too many.
 func (s *session) refuse(e *Error, seq, id uint64) bool {
+	return s.refuseAbout(Message{Seq: seq, ID: id}, e)
+}
+
+// refuseAbout is refuse with what the fault is about.
+func (s *session) refuseAbout(about Message, e *Error) bool {
 	s.Counters.count(e.Code)
-	if !s.reply(reply{m: &Message{Op: OpError, Code: e.Code, Text: e.Text, Seq: seq, ID: id}}) {
+	about.Op, about.Code, about.Text = OpError, e.Code, e.Text
+	if !s.reply(reply{m: &about}) {
 		return false
 	}
 	if s.faults.tooMany(time.Now()) {

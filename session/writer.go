@@ -183,6 +183,9 @@ func (s *session) encodeEvent(e engine.Event) []byte {
 			return s.Codec.Encode(&s.encoding)
 		})
 	}
+	if e, ok := e.(*engine.TransferChunk); ok {
+		return s.encodeChunk(e)
+	}
 	return s.Codec.Encode(s.message(e))
 }
 
@@ -208,6 +211,9 @@ func (s *session) message(e engine.Event) *Message {
 		return &Message{Op: OpAck, Seq: e.Ref}
 	case engine.PingRequest:
 		return &Message{Op: OpPing, ID: s.pings.asked(e.Token)}
+	}
+	if m := transferMessage(e); m != nil {
+		return m
 	}
 	panic(fmt.Sprintf("session: event of type %T", e)) // engine.Event lists them all
 }
