@@ -134,6 +134,9 @@ const (
 	// confirmTime is how long an event that was handed out may turn out not to
 	// have arrived: longer than a transport takes to notice that it is lost.
 	confirmTime = time.Minute
+	// leastFlight is the least window of a seat: twice what a client may leave
+	// unacknowledged of its own accord (docs/gateway.md, "send, ack, result").
+	leastFlight = 128 << 10
 	// stallTime is how long a client that acknowledges messages may leave a
 	// full window unacknowledged.
 	stallTime = 20 * time.Second
