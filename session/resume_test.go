@@ -273,7 +273,7 @@ func TestWindow(t *testing.T) {
 		send(1)
 		first := b.hear("message")["seq"]
 		b.say(`{"op":"ack","seq":%v}`, first)
-		for seq := 2; seq <= 300; seq++ {
+		for seq := 2; seq <= 900; seq++ {
 			send(seq)
 		}
 		got, last := 0, 0.0
