@@ -20,9 +20,11 @@ type Limits struct {
 	// Pending is the number of bytes that may wait for a seat before it is
 	// cut off with ErrSlow. One message may always wait. Default 8 MiB.
 	Pending int
-	// LinkPending is the number of bytes that may wait for a link; a message
-	// beyond it is refused to that peer with ErrPeerSlow. One message may
-	// always wait. Default 8 MiB.
+	// LinkPending is the number of bytes that may wait for a link, or for a
+	// remote peer whose link is down; a message beyond it is refused to that
+	// peer with ErrPeerSlow. One message may always wait. As many bytes again
+	// may be unconfirmed on redeliver channels; the oldest beyond them will not
+	// be sent again. Default 8 MiB.
 	LinkPending int
 	// Window is the number of bytes of a transfer that its sender may send
 	// beyond what all recipients have acknowledged. Default 512 KiB.
@@ -99,30 +101,21 @@ const (
 	// dialAfterOffer is the same for a remote peer whose offer came to
 	// nothing: browsers offer again after about 90 s.
 	dialAfterOffer = 100 * time.Second
-	// redialAfter is the least time between two offers to one peer.
-	redialAfter = 30 * time.Second
+
+	// waitTime is how long messages wait for a remote peer whose link ended
+	// without farewell. It must outlast holdOff. From then on our next announce,
+	// after announceEvery at the latest, makes a page offer if its own offer did
+	// not arrive, and a link opens within seconds.
+	waitTime = holdOff + announceEvery + 5*time.Second
+	// confirmEvery is the least time between two pings that find out whether
+	// messages arrived.
+	confirmEvery = 500 * time.Millisecond
 
 	// leaveTime is the time between a farewell on a link and its end, so that
 	// the farewell arrives.
 	leaveTime = 100 * time.Millisecond
 	// sdpTime bounds the making of a session description.
 	sdpTime = 10 * time.Second
-
-	// highWater is the number of bytes in a link's transport from which on its
-	// outbox waits, until there are less than LowWater. Acknowledged bytes are
-	// what leaves: far less would have the writer woken for each frame, and
-	// starve links with a long round trip; far more would let a bulk transfer
-	// delay the other channels, which take turns before it only.
-	highWater = 256 << 10
-
-	// journalAge is how long a journal keeps messages, and a room without seats
-	// its journal.
-	journalAge = time.Hour
-	// confirmTime is how long an event that was handed out may turn out not to
-	// have arrived: longer than a transport takes to notice that it is lost.
-	confirmTime = time.Minute
-	// MaxHistory is the number of recent messages that a new seat can ask for.
-	MaxHistory = 1_000
 
 	pingTime       = 10 * time.Second
 	maxPings       = 256 // under way for one seat
@@ -131,8 +124,23 @@ const (
 	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
 	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
 	maxRenegotiate = 4     // descriptions under way on one link
-	maxKept        = 1_024 // results and pongs of one seat that may not have arrived
-	maxEnded       = 4_096 // seats of a room of which is known why they ended
+)
+
+// Bounds of seats and journals.
+const (
+	// journalAge is how long a journal keeps messages, and a room without seats
+	// its journal.
+	journalAge = time.Hour
+	// confirmTime is how long an event that was handed out may turn out not to
+	// have arrived: longer than a transport takes to notice that it is lost.
+	confirmTime = time.Minute
+	// stallTime is how long a client that acknowledges messages may leave a
+	// full window unacknowledged.
+	stallTime = 20 * time.Second
+	// MaxHistory is the number of recent messages that a new seat can ask for.
+	MaxHistory = 1_000
+	maxKept    = 1_024 // results and pongs of one seat that may not have arrived
+	maxEnded   = 4_096 // seats of a room of which is known why they ended
 	// maxContent is the size of data and meta of one message, so that it fits
 	// the journal with its recipients.
 	maxContent  = journal.MaxEntry - 128<<10

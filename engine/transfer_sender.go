@@ -16,7 +16,8 @@ type transfer struct {
 	unanswered int                   // of them, never yet
 	links      *assembly             // for the peers behind links; nil: there are none
 
-	open   bool   // the sender was told where to begin
+	asked  bool   // the sender has, on its present attachment
+	open   bool   // all recipients have answered once: chunks are taken
 	next   uint64 // where its next chunk must begin
 	stale  bool   // it was told to go back: chunks beyond next are from before
 	floor  uint64 // what all recipients have
@@ -58,7 +59,7 @@ func (r *Room) beginTransfer(s *Seat, b *TransferBegin) error {
 	}
 	t := &transfer{
 		room: r, key: transferKey{s.id, b.ID}, from: s, what: *b,
-		recipients: make(map[string]*recipient), floor: b.Offset, told: b.Offset,
+		asked: true, recipients: make(map[string]*recipient), floor: b.Offset, told: b.Offset,
 	}
 	if s.transfers.sending == nil {
 		s.transfers.sending = make(map[uint64]*transfer)
@@ -87,6 +88,7 @@ func (t *transfer) again(b *TransferBegin) error {
 		(a.To == nil) != (b.To == nil) || !slices.Equal(a.To, b.To) {
 		return badTransfer("it was begun with other fields")
 	}
+	t.asked = true
 	if t.open {
 		t.stale = false
 		t.answer()
@@ -178,8 +180,13 @@ func (t *transfer) settle() {
 	}
 }
 
-// answer tells the sender where to go on.
-func (t *transfer) answer() { t.from.push(&TransferBegin{ID: t.key.id, Offset: t.next}) }
+// answer tells the sender where to go on. One that came back has to ask first:
+// it would take what is due to its old attachment for the answer to that.
+func (t *transfer) answer() {
+	if t.asked {
+		t.from.push(&TransferBegin{ID: t.key.id, Offset: t.next})
+	}
+}
 
 // goBack has the sender send again from offset on.
 func (t *transfer) goBack(offset uint64) {

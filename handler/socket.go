@@ -38,6 +38,7 @@ type socket struct {
 	conn *conn
 
 	in      *bytes.Buffer // holds the message that was read last
+	over    chan struct{} // closed when nothing more can be read
 	reading atomic.Bool
 	out     []byte
 }
@@ -65,7 +66,7 @@ func accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{ws: ws, conn: h.conn}, nil
+	return &socket{ws: ws, conn: h.conn, over: make(chan struct{})}, nil
 }
 
 // codec is the one that was agreed on; JSON if the client named none.
@@ -87,13 +88,16 @@ func (s *socket) Read() ([]byte, bool, error) {
 		s.in = nil
 	}
 	kind, r, err := s.ws.Reader(context.Background())
+	if err == nil {
+		s.in = inputs.Get().(*bytes.Buffer)
+		s.in.Reset()
+		_, err = s.in.ReadFrom(r)
+	}
 	if err != nil {
+		close(s.over)
 		return nil, false, err
 	}
-	s.in = inputs.Get().(*bytes.Buffer)
-	s.in.Reset()
-	_, err = s.in.ReadFrom(r)
-	return s.in.Bytes(), kind == websocket.MessageBinary, err
+	return s.in.Bytes(), kind == websocket.MessageBinary, nil
 }
 
 // Write implements session.Conn.
@@ -125,12 +129,8 @@ func (s *socket) Write(ctx context.Context, messages [][]byte, binary bool) erro
 	return err
 }
 
-// Close implements session.Conn. The library gives the client 5 s to take the
-// close frame and 5 s to answer it.
-func (s *socket) Close(code int, reason string) {
-	// An error is the client's going away.
-	_ = s.ws.Close(websocket.StatusCode(code), reason)
-}
+// Close implements session.Conn.
+func (s *socket) Close(code int, reason string) { s.conn.farewell(code, reason, s.over) }
 
 // abort ends the connection without farewell.
 func (s *socket) abort() { _ = s.conn.Conn.Close() }

@@ -85,6 +85,7 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 // serve is a session whose WebSocket is open.
 func (h *Handler) serve(s *socket, room *engine.Room, limits Limits, address string) {
 	s.ws.SetReadLimit(2*int64(limits.Message) + readHeadroom)
+	defer s.ws.CloseNow() // frees what the library has; the connection is closed
 	defer s.keepAlive()()
 	defer context.AfterFunc(h.killed, s.abort)()
 	log := h.log.With("room", room.Name(), "address", address)

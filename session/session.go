@@ -17,13 +17,15 @@ import (
 // Conn carries a session's messages.
 type Conn interface {
 	// Read waits for a message, which is valid until the next call. One
-	// goroutine calls it. It fails when the connection is lost and after Close.
+	// goroutine calls it, until it fails: when the connection is lost, or some
+	// time after Close was called.
 	Read() (message []byte, binary bool, err error)
 	// Write sends messages. One goroutine calls it. Whatever the error, that
 	// of ctx included, the connection is lost then.
 	Write(ctx context.Context, messages [][]byte, binary bool) error
-	// Close tells the client that the session is over and frees the
-	// connection. It is called once, and ends Read and Write.
+	// Close tells the client that the session is over, may wait a moment for
+	// it to answer, and frees the connection. It is called once, and ends Read
+	// and Write.
 	Close(code int, reason string)
 }
 
@@ -92,6 +94,7 @@ type session struct {
 
 	// Of the reader.
 	last   uint64 // the highest seq of the client
+	lost   bool   // nothing more can be read
 	faults faults
 }
 
@@ -135,7 +138,11 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 		tasks.Go(s.listen)
 		s.read()
 	}
-	<-s.ctx.Done() // last words are on their way
+	for !s.lost { // last words are on their way, and the client answers
+		_, _, err := conn.Read()
+		s.lost = err != nil
+	}
+	<-s.ctx.Done()
 	tasks.Wait()
 
 	end := endOf(s.ctx)
@@ -149,6 +156,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 func (s *session) next() (Message, error, bool) {
 	raw, binary, err := s.conn.Read()
 	if err != nil {
+		s.lost = true
 		s.end(lost(err))
 		return Message{}, nil, false
 	}
@@ -242,6 +250,7 @@ func (s *session) read() {
 // handle takes one message, which err says could not be decoded. It reports
 // whether the session goes on.
 func (s *session) handle(m *Message, err error) bool {
+	extra := registered[m.Op]
 	switch m.Op {
 	case OpSend:
 		return s.onSend(m, err)
@@ -252,7 +261,7 @@ func (s *session) handle(m *Message, err error) bool {
 		return s.onTransfer(m, err)
 	case OpAck, OpPing, OpPong, OpLeave:
 	default:
-		if err == nil || uses[m.Op] != nil {
+		if extra == nil && (err == nil || uses[m.Op] != nil) {
 			err = fault(CodeUnknownOp, "op %q is the server's", m.Op)
 		}
 	}
@@ -261,6 +270,9 @@ func (s *session) handle(m *Message, err error) bool {
 	}
 	if err != nil {
 		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
+	}
+	if extra != nil {
+		return s.onRegistered(extra, m)
 	}
 	switch m.Op {
 	case OpAck:

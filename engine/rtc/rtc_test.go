@@ -153,17 +153,26 @@ func TestFramesPassInOrder(t *testing.T) {
 }
 
 func TestBufferedFallsAndIsReported(t *testing.T) {
+	const threshold = 100_000
 	a, _, ea, eb := linked(t, transport(t), transport(t))
+	a.WakeAt(threshold)
 	for range 64 {
 		if err := a.Send(make([]byte, 16<<10)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if a.Buffered() < engine.LowWater {
+	if a.Buffered() <= threshold {
 		t.Fatalf("buffered %d of 1 MiB at once", a.Buffered())
 	}
 	await(t, "writable again", ea.writable)
+	if n := a.Buffered(); n > threshold {
+		t.Errorf("writable with %d buffered", n)
+	}
 	eb.until(t, "all frames", func() bool { return len(eb.frames) == 64 })
+	a.WakeAt(0)
+	for a.Buffered() > 0 { // what has arrived is acknowledged soon
+		await(t, "all acknowledged", ea.writable)
+	}
 }
 
 func TestCloseIsSeenAtBothEnds(t *testing.T) {
@@ -389,4 +398,28 @@ func TestMediaIsRefusedInTheAnswer(t *testing.T) {
 		dc.Send([]byte("after"))
 	}
 	e.until(t, "frames after the renegotiations", func() bool { return len(e.frames) == 2 })
+}
+
+// What was not acknowledged when a link ended is known afterwards.
+func TestBufferedOutlivesTheLink(t *testing.T) {
+	a, b, ea, eb := linked(t, transport(t), transport(t))
+	sent := 0
+	for range 500 {
+		f := make([]byte, 16_000)
+		if err := a.Send(f); err != nil {
+			t.Fatal(err)
+		}
+		sent += len(f)
+	}
+	b.Close()
+	await(t, "end at the offerer", ea.closed)
+	await(t, "end at the answerer", eb.closed)
+	eb.mu.Lock()
+	defer eb.mu.Unlock()
+	if n := a.Buffered(); len(eb.frames) < 500 && n == 0 || n > sent {
+		t.Errorf("%d bytes are unacknowledged after %d of 500 frames", n, len(eb.frames))
+	}
+	if err := a.Send([]byte("more")); err == nil {
+		t.Error("a link that ended takes frames")
+	}
 }
