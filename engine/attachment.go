@@ -32,6 +32,7 @@ type Attachment struct {
 	accepted uint64 // the highest ref that is written down
 	tell     bool   // that it is
 	handed   uint64 // the last message that Next returned
+	flight   flight
 	// reading means that messages are read from the journal, and behind that
 	// the queue does not even take newer ones.
 	reading, behind bool
@@ -110,11 +111,18 @@ func (a *Attachment) Skip(ctx context.Context, ref uint64) error {
 	}})
 }
 
-// Ack tells that the messages up to seq have arrived for good.
+// Ack tells that the messages up to seq have arrived for good. From the first one
+// on, Next returns no more messages than may be on their way.
 func (a *Attachment) Ack(seq uint64) {
+	now := a.seat.room.now()
 	a.seat.mu.Lock()
 	defer a.seat.mu.Unlock()
 	a.seat.confirm(seq)
+	full := a.flight.free() <= 0
+	a.flight.ack(now, seq)
+	if full && a.flight.free() > 0 {
+		a.signal()
+	}
 }
 
 // Ping measures the way to a peer: a Pong event with ref follows. It fails with
@@ -206,24 +214,36 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 		buf = append(buf, Taken{a.accepted})
 		a.tell = false
 	}
+	free := a.flight.free()
 	if a.reading && !a.behind {
-		return buf, true, nil
+		return buf, free > 0, nil
 	}
-	n := len(buf)
-	buf = append(buf, a.queue...)
-	clear(a.queue)
-	a.queue = a.queue[:0]
-	buf = a.bulk.take(buf)
-	a.held, a.waiting = a.waiting, 0
-	a.handOut(buf[n:])
-	return buf, a.reading, nil
+	n := 0
+	for ; n < len(a.queue) && free > 0; n++ {
+		if m, ok := a.queue[n].(*Message); ok {
+			free -= m.cost()
+		}
+		a.held += a.queue[n].cost()
+	}
+	a.waiting -= a.held
+	a.handOut(a.queue[:n])
+	buf = a.bulk.take(append(buf, a.queue[:n]...))
+	left := copy(a.queue, a.queue[n:])
+	clear(a.queue[left:])
+	a.queue = a.queue[:left]
+	if left == 0 && free > 0 && !a.reading {
+		a.flight.window.idle()
+	}
+	return buf, a.reading && free > 0, nil
 }
 
 // handOut notes what may turn out not to have arrived. It needs the lock.
 func (a *Attachment) handOut(events []Event) {
+	now := a.seat.room.now()
 	for _, e := range events {
 		if m, ok := e.(*Message); ok {
 			a.handed = m.Seq
+			a.flight.send(now, m.Seq, m.cost())
 		} else {
 			a.seat.keep(e, a.handed)
 		}
@@ -265,7 +285,10 @@ func (a *Attachment) push(e Event) {
 func (a *Attachment) read(buf []Event) ([]Event, error) {
 	r := a.seat.room
 	var err error
-	a.entries, err = a.journal.Read(a.cursor+1, readBytes, a.entries[:0])
+	a.seat.mu.Lock()
+	free := a.flight.free()
+	a.seat.mu.Unlock()
+	a.entries, err = a.journal.Read(a.cursor+1, min(free, readBytes), a.entries[:0])
 	if err != nil {
 		return buf, r.unreadable(a, err)
 	}

@@ -10,11 +10,14 @@ type Clock interface {
 	AfterFunc(d time.Duration, f func()) (stop func())
 }
 
-type systemClock struct{}
+// SystemClock is the machine's time, or the virtual time of testing/synctest.
+type SystemClock struct{}
 
-func (systemClock) Now() time.Time { return time.Now() }
+// Now implements Clock.
+func (SystemClock) Now() time.Time { return time.Now() }
 
-func (systemClock) AfterFunc(d time.Duration, f func()) func() {
+// AfterFunc implements Clock.
+func (SystemClock) AfterFunc(d time.Duration, f func()) func() {
 	t := time.AfterFunc(d, f)
 	return func() { t.Stop() }
 }

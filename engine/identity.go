@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Identity says how the mesh sees a seat.
 type Identity uint8
@@ -29,7 +32,8 @@ const (
 var (
 	ErrClosed      = errors.New("room closed")
 	ErrLeft        = errors.New("seat has left the room")
-	ErrSlow        = errors.New("seat reads too slowly: its queue is full")
+	ErrSlow        = errors.New("seat reads too slowly")
+	ErrStalled     = fmt.Errorf("%w: it acknowledges nothing", ErrSlow)
 	ErrResumed     = errors.New("a newer attachment has the seat")
 	ErrUnknownSeat = errors.New("no such seat is known")
 	ErrExpired     = errors.New("the seat was without an attachment for too long")

@@ -195,6 +195,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		s.resume = cfg.Resume
 		r.retain(s.resume)
 	}
+	a.flight.known = from > s.joined // it acknowledged before
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.attached; old != nil && old.err == nil {

@@ -23,7 +23,9 @@ type keeper struct {
 
 	mu      sync.Mutex
 	changed map[tokenKey]*store.Seat // nil: deleted
-	writing chan struct{}            // closed when what is changed now was written
+	changes uint64                   // so many were noted,
+	written uint64                   // and these of them written
+	wrote   chan struct{}            // closed after the write under way, or the next
 	closed  bool
 }
 
@@ -31,7 +33,7 @@ func newKeeper(s *store.Store, room string, log *slog.Logger) *keeper {
 	k := &keeper{
 		store: s, room: room, log: log,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		changed: make(map[tokenKey]*store.Seat), writing: make(chan struct{}),
+		changed: make(map[tokenKey]*store.Seat), wrote: make(chan struct{}),
 	}
 	if s == nil {
 		k.closed = true
@@ -78,6 +80,7 @@ func (k *keeper) change(key tokenKey, s *store.Seat) {
 		return
 	}
 	k.changed[key] = s
+	k.changes++
 	select {
 	case k.wake <- struct{}{}:
 	default:
@@ -87,17 +90,22 @@ func (k *keeper) change(key tokenKey, s *store.Seat) {
 // flush waits until what was changed before is written.
 func (k *keeper) flush(ctx context.Context) error {
 	k.mu.Lock()
-	writing, idle := k.writing, len(k.changed) == 0 || k.closed
-	k.mu.Unlock()
-	if idle {
-		return nil
+	defer k.mu.Unlock()
+	for changes := k.changes; k.written < changes; {
+		wrote := k.wrote
+		k.mu.Unlock()
+		var err error
+		select {
+		case <-wrote:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		k.mu.Lock()
+		if err != nil {
+			return err
+		}
 	}
-	select {
-	case <-writing:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }
 
 func (k *keeper) run() {
@@ -110,10 +118,16 @@ func (k *keeper) run() {
 
 func (k *keeper) write() {
 	k.mu.Lock()
-	changed, written := k.changed, k.writing
-	k.changed, k.writing = make(map[tokenKey]*store.Seat), make(chan struct{})
+	changed, changes := k.changed, k.changes
+	k.changed = make(map[tokenKey]*store.Seat)
 	k.mu.Unlock()
-	defer close(written)
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.written = changes
+		close(k.wrote)
+		k.wrote = make(chan struct{})
+	}()
 	var puts []store.Seat
 	for key, s := range changed {
 		if s != nil {

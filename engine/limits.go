@@ -108,22 +108,6 @@ const (
 	// sdpTime bounds the making of a session description.
 	sdpTime = 10 * time.Second
 
-	// highWater is the number of bytes in a link's transport from which on its
-	// outbox waits, until there are less than LowWater. Acknowledged bytes are
-	// what leaves: far less would have the writer woken for each frame, and
-	// starve links with a long round trip; far more would let a bulk transfer
-	// delay the other channels, which take turns before it only.
-	highWater = 256 << 10
-
-	// journalAge is how long a journal keeps messages, and a room without seats
-	// its journal.
-	journalAge = time.Hour
-	// confirmTime is how long an event that was handed out may turn out not to
-	// have arrived: longer than a transport takes to notice that it is lost.
-	confirmTime = time.Minute
-	// MaxHistory is the number of recent messages that a new seat can ask for.
-	MaxHistory = 1_000
-
 	pingTime       = 10 * time.Second
 	maxPings       = 256 // under way for one seat
 	inboxSize      = 256
@@ -131,8 +115,23 @@ const (
 	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
 	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
 	maxRenegotiate = 4     // descriptions under way on one link
-	maxKept        = 1_024 // results and pongs of one seat that may not have arrived
-	maxEnded       = 4_096 // seats of a room of which is known why they ended
+)
+
+// Bounds of seats and journals.
+const (
+	// journalAge is how long a journal keeps messages, and a room without seats
+	// its journal.
+	journalAge = time.Hour
+	// confirmTime is how long an event that was handed out may turn out not to
+	// have arrived: longer than a transport takes to notice that it is lost.
+	confirmTime = time.Minute
+	// stallTime is how long a client that acknowledges messages may leave a
+	// full window unacknowledged.
+	stallTime = 20 * time.Second
+	// MaxHistory is the number of recent messages that a new seat can ask for.
+	MaxHistory = 1_000
+	maxKept    = 1_024 // results and pongs of one seat that may not have arrived
+	maxEnded   = 4_096 // seats of a room of which is known why they ended
 	// maxContent is the size of data and meta of one message, so that it fits
 	// the journal with its recipients.
 	maxContent  = journal.MaxEntry - 128<<10

@@ -47,6 +47,11 @@ type link struct {
 	probing  bool
 	opened   time.Time
 	pinged   time.Time // by the watchdog
+	// While its ping waits behind other bytes, whose end is pingAt, their moving
+	// is a sign of life: ackedAt is where they were when that was noticed last,
+	// at the time moved.
+	pingAt, ackedAt int64
+	moved           time.Time
 
 	assembler *frame.Reassembler // of the transport's goroutine
 	out       *outbox
@@ -338,11 +343,15 @@ func (l *link) watch(now time.Time) {
 	l.expirePongs(now)
 	switch {
 	case !l.pinged.IsZero() && !l.heardSince(l.pinged):
-		if now.Sub(l.pinged) >= deadAfter {
+		if acked := l.out.acked.Load(); l.ackedAt < l.pingAt && acked > l.ackedAt {
+			l.ackedAt, l.moved = acked, now
+		}
+		if now.Sub(l.moved) >= deadAfter {
 			l.close(errSilent)
 		}
 	case !l.heardSince(now.Add(-pingAfter)):
-		l.pinged = now
+		l.pinged, l.moved = now, now
+		l.pingAt, l.ackedAt = l.out.sent.Load(), l.out.acked.Load()
 		l.ping()
 	}
 }

@@ -62,6 +62,11 @@ func join(t *testing.T, r *engine.Room, cfg engine.SeatConfig) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return attached(t, s, peers)
+}
+
+// attached collects the events of an attachment.
+func attached(t *testing.T, s *engine.Attachment, peers []engine.Peer) *client {
 	c := &client{Attachment: s, t: t, welcome: peers, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)

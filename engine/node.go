@@ -18,7 +18,7 @@ import (
 type Config struct {
 	Signaling Signaling
 	Transport Transport
-	Clock     Clock        // nil: the system's
+	Clock     Clock        // nil: SystemClock
 	Logger    *slog.Logger // nil: slog.Default()
 	Limits    Limits
 	// Dir is the folder in which rooms keep their journals. Empty: a temporary
@@ -65,7 +65,7 @@ func New(cfg Config) *Node {
 		rooms:     make(map[string]*Room),
 	}
 	if n.clock == nil {
-		n.clock = systemClock{}
+		n.clock = SystemClock{}
 	}
 	if n.log == nil {
 		n.log = slog.Default()

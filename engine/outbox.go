@@ -1,14 +1,21 @@
 package engine
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
-// outbox is what waits to be written to a link. Within a channel it is first
-// in, first out; the channels take turns, one frame each, so that a large
-// message on one delays the others by one frame at most. It is bounded in
-// bytes: a message that does not fit is refused.
+// outbox is what waits to be written to a link, and what was written but not
+// acknowledged by the other end. Within a channel it is first in, first out; the
+// channels take turns, one frame each, so that a large message on one delays
+// the others by one frame at most. What waits is bounded in bytes: a message
+// that does not fit is refused. What is under way is bounded by the window.
 type outbox struct {
-	link  *link
-	limit int
+	link   *link
+	limit  int
+	window window // of run
+	// What window knows, in bytes that were written to the link.
+	sent, acked atomic.Int64
 
 	mu    sync.Mutex
 	first *lane // of those with something to send, whose turn is next
@@ -16,10 +23,18 @@ type outbox struct {
 	lanes map[string]*lane
 	spare *lane // an empty one, for the next channel
 	bytes int
+	under []written // way, oldest first
 	ended bool
 	// wake has room for one token: something was put, the link is writable
 	// again, or the end has come.
 	wake chan struct{}
+}
+
+// written is a frame under way.
+type written struct {
+	m    *outgoing
+	last bool  // of its message
+	end  int64 // position in all that was written to the link
 }
 
 // lane is a channel with something to send.
@@ -33,6 +48,7 @@ type lane struct {
 type outgoing struct {
 	frames [][]byte // shared with other links
 	sent   int      // frames
+	acked  int      // frames
 	next   *outgoing
 	// seat hears what becomes of it; nil for messages of the engine's own.
 	seat     *Seat
@@ -112,7 +128,12 @@ func (o *outbox) signal() {
 func (o *outbox) run() {
 	t := o.link.half()
 	for {
-		if t.Buffered() < highWater {
+		now, buffered := o.link.room.now(), t.Buffered()
+		o.window.ack(now, buffered)
+		o.acked.Store(o.window.acked)
+		o.acknowledge()
+		wakeAt := -1
+		if size := o.window.size(); buffered < size {
 			m, f, ended := o.pop()
 			if ended {
 				return
@@ -122,14 +143,63 @@ func (o *outbox) run() {
 					o.link.close(err)
 				}
 				o.link.sent(len(f))
-				m.passed(o.link.pair.remote)
+				o.window.send(now, len(f))
+				o.sent.Store(o.window.sent)
+				o.wrote(m)
 				continue
 			}
-		} else if o.over() {
-			return
+			o.window.idle()
+		} else {
+			wakeAt = size - 1
+			if o.over() {
+				return
+			}
+		}
+		if wakeAt = max(wakeAt, o.unacked()); wakeAt >= 0 {
+			t.WakeAt(wakeAt)
+			if t.Buffered() <= wakeAt {
+				continue // fell meanwhile
+			}
 		}
 		<-o.wake
 	}
+}
+
+// wrote notes a frame of a message that was written, the latest one popped.
+func (o *outbox) wrote(m *outgoing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.ended {
+		o.under = append(o.under, written{m, m.sent == len(m.frames), o.window.sent})
+	}
+}
+
+// unacked is the number of bytes from the end of the first frame under way to
+// the end of the last: when no more is buffered, the first was acknowledged. It
+// is -1 if none is under way.
+func (o *outbox) unacked() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.under) == 0 {
+		return -1
+	}
+	return int(o.window.sent - o.under[0].end)
+}
+
+// acknowledge reports the progress of the frames that have arrived.
+func (o *outbox) acknowledge() {
+	o.mu.Lock()
+	n := 0
+	for n < len(o.under) && o.under[n].end <= o.window.acked {
+		n++
+	}
+	arrived := o.under[:n]
+	o.under = o.under[n:]
+	o.mu.Unlock()
+	for _, a := range arrived {
+		a.m.passed(o.link.pair.remote)
+	}
+	clear(arrived)
 }
 
 func (o *outbox) over() bool {
@@ -164,32 +234,44 @@ func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 	return m, f, false
 }
 
-// passed reports progress after a frame was written.
+// passed reports progress after a frame was acknowledged by the other end's
+// transport.
 func (m *outgoing) passed(peer string) {
+	m.acked++
 	if m.report != nil {
-		m.report(m.sent, nil)
+		m.report(m.acked, nil)
 	}
 	if m.seat != nil && m.progress {
-		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.sent) / float64(len(m.frames))})
+		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.acked) / float64(len(m.frames))})
 	}
 }
 
-// end empties the outbox for good and tells the senders.
+// end empties the outbox for good and tells the senders: also those of messages
+// that were written whole but may not have arrived.
 func (o *outbox) end() {
 	o.mu.Lock()
 	o.ended = true
-	lanes := o.lanes
-	o.lanes, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, 0
+	lanes, under := o.lanes, o.under
+	o.lanes, o.under, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, nil, 0
 	o.signal()
 	o.mu.Unlock()
+	for _, w := range under {
+		if w.last {
+			w.m.lost(o.link.pair.remote)
+		}
+	}
 	for _, q := range lanes {
 		for m := q.first; m != nil; m = m.next {
-			if m.report != nil {
-				m.report(0, ErrPeerGone)
-			}
-			if m.seat != nil {
-				m.seat.push(Result{m.ref, o.link.pair.remote, ErrPeerGone})
-			}
+			m.lost(o.link.pair.remote)
 		}
+	}
+}
+
+func (m *outgoing) lost(peer string) {
+	if m.report != nil {
+		m.report(0, ErrPeerGone)
+	}
+	if m.seat != nil {
+		m.seat.push(Result{m.ref, peer, ErrPeerGone})
 	}
 }

@@ -176,6 +176,9 @@ func (r *Room) tick() {
 	}
 	r.expirePings(now)
 	r.watchTransfers(now)
+	for _, s := range r.tokens {
+		s.watch(now)
+	}
 	r.snapshot()
 	r.removeUnused(now)
 }

@@ -123,6 +123,16 @@ func (s *Seat) wants(rec *record) bool {
 	return false
 }
 
+// watch cuts off an attachment that gets nothing through any more.
+func (s *Seat) watch(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.attached; a != nil && a.err == nil && a.flight.stalled(now) {
+		a.stop(ErrStalled)
+		s.room.node.counters.slowSeats.Add(1)
+	}
+}
+
 // accept notes that what the seat sent up to ref is written down, and has the
 // attachment told; again if it was known before. The actor calls it.
 func (s *Seat) accept(ref uint64) {

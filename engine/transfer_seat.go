@@ -42,6 +42,9 @@ func (o *overTransfers) contains(key transferKey) bool {
 
 // transfersAway holds back what is for a seat that lost its attachment.
 func (r *Room) transfersAway(s *Seat) {
+	for _, t := range s.transfers.sending {
+		t.asked = false
+	}
 	for _, p := range s.transfers.taking {
 		p.taking = false
 	}
@@ -49,6 +52,7 @@ func (r *Room) transfersAway(s *Seat) {
 
 // transfersBack asks a seat that has a new attachment where to go on.
 func (r *Room) transfersBack(s *Seat) {
+	r.transfersAway(s) // one attachment may have replaced the other
 	for _, p := range s.transfers.taking {
 		p.ask()
 	}

@@ -2,10 +2,6 @@ package engine
 
 import "context"
 
-// LowWater is the number of buffered bytes below which a Link calls
-// LinkHandler.LinkWritable: the threshold that browsers use.
-const LowWater = 65535
-
 // Transport makes links. The server's is package rtc (WebRTC over pion); tests
 // and simulations use package memnet. Session descriptions are opaque to the
 // engine.
@@ -25,8 +21,12 @@ type Link interface {
 	// Send writes one frame. It never blocks: the caller watches Buffered.
 	// The link does not keep b.
 	Send(b []byte) error
-	// Buffered is the number of bytes that Send took and that have not left.
+	// Buffered is the number of bytes that Send took and that the other end has
+	// not acknowledged.
 	Buffered() int
+	// WakeAt sets the threshold for LinkHandler.LinkWritable, 0 or more. It does
+	// not look at what is buffered already.
+	WakeAt(buffered int)
 	// Renegotiate answers a description that the remote peer sent over the
 	// link itself, for example because it adds media.
 	Renegotiate(ctx context.Context, offer string) (answer string, err error)
@@ -55,7 +55,8 @@ type LinkHandler interface {
 	LinkFrame(b []byte)
 	// LinkJunk reports a message that cannot be a frame.
 	LinkJunk(Junk)
-	// LinkWritable says that Buffered fell below LowWater. It must not block.
+	// LinkWritable says that Buffered fell to the threshold of Link.WakeAt, from
+	// above it. It must not block.
 	LinkWritable()
 	LinkClosed(err error)
 }

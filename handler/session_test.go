@@ -20,14 +20,14 @@ import (
 
 // site is a handler on a real server, and a room "demo".
 type site struct {
-	t      *testing.T
+	t      testing.TB
 	h      *Handler
 	server *httptest.Server
 	node   *engine.Node
 	room   *engine.Room
 }
 
-func serve(t *testing.T, cfg Config) *site {
+func serve(t testing.TB, cfg Config) *site {
 	t.Helper()
 	e := memnet.New().Endpoint("server")
 	logger := slog.New(slog.DiscardHandler)
@@ -69,7 +69,7 @@ func (s *site) url(room string) string {
 
 // client is the far end of a session in JSON.
 type client struct {
-	t  *testing.T
+	t  testing.TB
 	ws *websocket.Conn
 	id string
 }

@@ -69,6 +69,8 @@ func endOf(ctx context.Context) *End {
 // seatEnd is the end that an error of the seat means.
 func seatEnd(err error, pending int) *End {
 	switch {
+	case errors.Is(err, engine.ErrStalled):
+		return slow("messages are not acknowledged")
 	case errors.Is(err, engine.ErrSlow):
 		return slow(fmt.Sprintf("more than %d bytes waiting", pending))
 	case errors.Is(err, engine.ErrOverflow):

@@ -62,7 +62,7 @@ func TestAnyHistoryLosesNothing(t *testing.T) {
 					}
 				case "to one":
 					if other != r {
-						r.send(other.id)
+						r.send(other.name())
 					}
 				case "cut":
 					r.cut()
@@ -142,6 +142,7 @@ type robot struct {
 	more     chan struct{} // closed when there is more to send
 	hears    chan struct{} // closed while it reads
 	ready    bool          // it was welcomed
+	unacked  int
 	deaf     bool
 	failures []string
 }
@@ -157,6 +158,12 @@ func (r *robot) gone() bool {
 	default:
 		return false
 	}
+}
+
+func (r *robot) name() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.id
 }
 
 func (r *robot) cut() { r.conn.pipe.Close(1006, "cut") }
@@ -293,6 +300,10 @@ func (r *robot) hear(c *client, m map[string]any, again bool) {
 		}
 		from := m["from"].(string)
 		r.got[from] = append(r.got[from], num("data"))
+		if r.unacked++; r.unacked == 64 {
+			r.unacked = 0
+			go r.write(c, &Message{Op: OpAck, Seq: r.seen})
+		}
 	case "peer", "error":
 		if m["op"] == "error" || m["event"] == "leave" {
 			r.fail("got %v", m)

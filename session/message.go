@@ -261,6 +261,8 @@ func (m *Message) has(f field) bool {
 		return *v != nil
 	case *[]byte:
 		return *v != nil
+	case *engine.Content:
+		return v.Data != nil
 	}
 	return false
 }

@@ -250,9 +250,66 @@ func TestSlowClientResumes(t *testing.T) {
 			t.Fatalf("got %v", w)
 		}
 		for ; got < n; got++ {
-			if m := b.hear("message"); m["data"] != fmt.Sprintf("%1000d", got) {
+			m := b.hear("message")
+			if m["data"] != fmt.Sprintf("%1000d", got) {
 				t.Fatalf("message %d: got %v", got, m)
 			}
+			b.say(`{"op":"ack","seq":%v}`, m["seq"])
+		}
+	})
+}
+
+// TestWindow: a client that acknowledges is not sent more than may be on its way;
+// if it stops to, it is cut off.
+func TestWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := Config{Room: lone(t)}
+		a := enter(t, cfg)
+		b, token := secret(t, cfg)
+		send := func(seq int) {
+			a.say(`{"op":"send","seq":%d,"channel":"c","data":"%1000d"}`, seq, seq)
+			a.expect(`{"op":"ack","seq":%d}`, seq)
+		}
+		send(1)
+		first := b.hear("message")["seq"]
+		b.say(`{"op":"ack","seq":%v}`, first)
+		for seq := 2; seq <= 300; seq++ {
+			send(seq)
+		}
+		got, last := 0, 0.0
+		for more := true; more; {
+			select {
+			case p := <-b.out:
+				if m := b.read(p); m["op"] == "message" {
+					got, last = got+1, m["seq"].(float64)
+				}
+			case <-time.After(time.Second):
+				more = false
+			}
+		}
+		if got < 30 || got > 64 {
+			t.Errorf("%d messages of 1 KB were sent at once", got)
+		}
+		b.say(`{"op":"ack","seq":%v}`, last)
+		for range 60 {
+			b.hear("message")
+		}
+		start := time.Now()
+		b.over(CloseTryAgain, "slow: messages are not acknowledged")
+		if d := time.Since(start); d < 10*time.Second || d > 40*time.Second {
+			t.Errorf("cut off after %v", d)
+		}
+		b, w := resume(t, cfg, token, int(last))
+		if w["resumed"] != true {
+			t.Fatalf("got %v", w)
+		}
+		for range 50 { // the window holds from the beginning
+			b.hear("message")
+		}
+		start = time.Now()
+		b.over(CloseTryAgain, "slow: messages are not acknowledged")
+		if d := time.Since(start); d < 10*time.Second || d > 40*time.Second {
+			t.Errorf("cut off after %v", d)
 		}
 	})
 }

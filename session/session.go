@@ -250,6 +250,7 @@ func (s *session) read() {
 // handle takes one message, which err says could not be decoded. It reports
 // whether the session goes on.
 func (s *session) handle(m *Message, err error) bool {
+	extra := registered[m.Op]
 	switch m.Op {
 	case OpSend:
 		return s.onSend(m, err)
@@ -260,7 +261,7 @@ func (s *session) handle(m *Message, err error) bool {
 		return s.onTransfer(m, err)
 	case OpAck, OpPing, OpPong, OpLeave:
 	default:
-		if err == nil || uses[m.Op] != nil {
+		if extra == nil && (err == nil || uses[m.Op] != nil) {
 			err = fault(CodeUnknownOp, "op %q is the server's", m.Op)
 		}
 	}
@@ -269,6 +270,9 @@ func (s *session) handle(m *Message, err error) bool {
 	}
 	if err != nil {
 		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
+	}
+	if extra != nil {
+		return s.onRegistered(extra, m)
 	}
 	switch m.Op {
 	case OpAck:

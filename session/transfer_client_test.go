@@ -20,6 +20,7 @@ import (
 type sending struct {
 	id        uint64
 	data      []byte
+	hash      string
 	to        []string
 	chunk     int
 	window    uint64
@@ -80,7 +81,7 @@ func (s *sending) hear(m *Message) (out []Message) {
 	}
 	if s.next == size && !s.ended {
 		s.ended = true
-		out = append(out, Message{Op: OpEnd, Transfer: s.id, Hash: hash(s.data)})
+		out = append(out, Message{Op: OpEnd, Transfer: s.id, Hash: s.hash})
 	}
 	return out
 }
@@ -204,7 +205,7 @@ func (v *mover) run(ctx context.Context, cfg Config, p *pipe, done func(v *mover
 			}
 			v.token, v.id = m.Resume, m.Peer
 			if v.send != nil {
-				v.send.window = uint64(m.Limits.Window)
+				v.send.window = uint64(cfg.Room.Window()) // codecs do not read limits
 				if !v.send.over {
 					say(v.send.begin())
 				}
@@ -228,7 +229,7 @@ func newPipe() *pipe {
 }
 
 func newSending(data []byte) *sending {
-	return &sending{id: 1, data: data, chunk: 64 << 10, fractions: map[string]float64{}, results: map[string]string{}}
+	return &sending{id: 1, data: data, hash: hash(data), chunk: 64 << 10, fractions: map[string]float64{}, results: map[string]string{}}
 }
 
 func testPayload(size int) []byte {

@@ -26,12 +26,15 @@ type half struct {
 	calls sync.Mutex
 
 	mu       sync.Mutex
+	stream   *stream // set when the link is accepted, if the network has a Path
 	queue    []timedFrame
-	buffered int
+	buffered int // without a stream
+	wakeAt   int
 	ended    bool
 	wake     chan struct{}
 }
 
+// timedFrame is due at the other end at a time.
 type timedFrame struct {
 	b  []byte
 	at time.Time
@@ -39,11 +42,12 @@ type timedFrame struct {
 
 var (
 	errClosed = errors.New("memnet: link closed")
+	errUnopen = errors.New("memnet: link is not open")
 	errGone   = errors.New("memnet: remote end closed")
 )
 
 func (e *Endpoint) half(h engine.LinkHandler, sdp string) *half {
-	f := &half{net: e.net, owner: e, h: h, sdp: sdp, wake: make(chan struct{}, 1)}
+	f := &half{net: e.net, owner: e, h: h, sdp: sdp, wakeAt: -1, wake: make(chan struct{}, 1)}
 	e.net.halves[f] = struct{}{}
 	return f
 }
@@ -80,9 +84,12 @@ func (f *half) Accept(_ context.Context, answer string) error {
 		return fmt.Errorf("memnet: accept %q: no such answer", answer)
 	}
 	f.peer = other
+	if f.net.Path != nil {
+		f.net.connect(f, other)
+	}
 	f.net.mu.Unlock()
 	for _, h := range []*half{f, other} {
-		if h.over() {
+		if h.gone() {
 			continue
 		}
 		go h.run()
@@ -90,19 +97,48 @@ func (f *half) Accept(_ context.Context, answer string) error {
 	return nil
 }
 
+// connect lets two halves send over a path. It needs the network's lock.
+func (n *Network) connect(a, b *half) {
+	there := newWay(*n.Path, n.time(), n.Seed, n.ways)
+	back := newWay(*n.Path, n.time(), n.Seed, n.ways+1)
+	n.ways += 2
+	a.over(b, newStream(n.time(), there, back))
+	b.over(a, newStream(n.time(), back, there))
+}
+
+// over has the half send to its peer over a stream.
+func (f *half) over(peer *half, s *stream) {
+	s.frozen, s.deaf = f.frozen.Load, peer.frozen.Load
+	s.deliver = func(b []byte) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.queue = append(f.queue, timedFrame{b, f.net.now()})
+		f.notify()
+	}
+	s.writable = func() { f.h.LinkWritable() }
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stream = s
+}
+
 // run opens the link at the other end, and carries frames there.
 func (f *half) run() {
 	f.net.mu.Lock()
 	peer := f.peer
 	f.net.mu.Unlock()
-	if !f.sleep(f.net.Delay) {
+	opening := f.net.Delay
+	if f.net.Path != nil {
+		opening += f.net.Path.RTT
+	}
+	if !f.sleep(opening) {
 		return
 	}
 	peer.call(peer.h.LinkOpen)
 	for {
 		f.mu.Lock()
 		var next *timedFrame
-		if len(f.queue) > 0 && !f.frozen.Load() {
+		s := f.stream
+		if len(f.queue) > 0 && (s != nil || !f.frozen.Load()) {
 			next = &f.queue[0]
 			f.queue = f.queue[1:]
 		}
@@ -110,16 +146,13 @@ func (f *half) run() {
 		f.mu.Unlock()
 		switch {
 		case next != nil:
-			if !f.sleep(time.Until(next.at)) {
+			if !f.sleep(next.at.Sub(f.net.now())) {
 				return
 			}
 			peer.call(func() { peer.h.LinkFrame(next.b) })
-			f.mu.Lock()
-			before := f.buffered
-			f.buffered -= len(next.b)
-			low := before >= engine.LowWater && f.buffered < engine.LowWater
-			f.mu.Unlock()
-			if low {
+			if s != nil {
+				s.took(len(next.b))
+			} else if f.passed(len(next.b)) {
 				f.h.LinkWritable()
 			}
 		case ended:
@@ -130,24 +163,36 @@ func (f *half) run() {
 	}
 }
 
+// passed takes bytes off what is buffered, and tells whether that made the link
+// writable.
+func (f *half) passed(bytes int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.buffered
+	f.buffered -= bytes
+	return before > f.wakeAt && f.buffered <= f.wakeAt
+}
+
 // sleep reports false if the half ended meanwhile.
 func (f *half) sleep(d time.Duration) bool {
 	if d > 0 {
-		time.Sleep(d)
+		over := make(chan struct{})
+		f.net.time().clock.AfterFunc(d, func() { close(over) })
+		<-over
 	}
-	return !f.over()
+	return !f.gone()
 }
 
 // call makes one call to the handler, unless the half has ended.
 func (f *half) call(fn func()) {
 	f.calls.Lock()
 	defer f.calls.Unlock()
-	if !f.over() {
+	if !f.gone() {
 		fn()
 	}
 }
 
-func (f *half) over() bool {
+func (f *half) gone() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.ended
@@ -162,15 +207,24 @@ func (f *half) notify() {
 
 // Send implements engine.Link.
 func (f *half) Send(b []byte) error {
-	at := time.Now().Add(f.net.Delay)
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ended {
+	s := f.stream
+	switch {
+	case f.ended:
+		f.mu.Unlock()
 		return errClosed
+	case s == nil && f.net.Path != nil:
+		f.mu.Unlock()
+		return errUnopen
+	case s == nil:
+		f.queue = append(f.queue, timedFrame{slices.Clone(b), f.net.now().Add(f.net.Delay)})
+		f.buffered += len(b)
+		f.notify()
 	}
-	f.queue = append(f.queue, timedFrame{slices.Clone(b), at})
-	f.buffered += len(b)
-	f.notify()
+	f.mu.Unlock()
+	if s != nil {
+		s.send(b)
+	}
 	return nil
 }
 
@@ -178,7 +232,20 @@ func (f *half) Send(b []byte) error {
 func (f *half) Buffered() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.stream != nil {
+		return f.stream.waiting()
+	}
 	return f.buffered
+}
+
+// WakeAt implements engine.Link.
+func (f *half) WakeAt(buffered int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wakeAt = buffered
+	if f.stream != nil {
+		f.stream.wake(buffered)
+	}
 }
 
 // Renegotiate implements engine.Link with an answer made of the offer.
@@ -206,6 +273,9 @@ func (f *half) end(err error) {
 	f.mu.Lock()
 	ended := f.ended
 	f.ended = true
+	if f.stream != nil {
+		f.stream.end()
+	}
 	f.notify()
 	f.mu.Unlock()
 	if ended {

@@ -1,8 +1,13 @@
 // Package memnet is signaling and links in memory, for tests and simulations
 // of package engine. What is sent arrives, in order, after an optional delay,
-// unless a link was cut. It behaves as the real network does towards the
+// unless a link was cut. With a Path, links carry packets that the network
+// loses, doubles, delays and reorders, and a transport in the manner of SCTP
+// makes frames of them again. It behaves as the real network does towards the
 // engine: calls come from goroutines of the network, and descriptions are
 // texts that mean nothing to the engine.
+//
+// Its time is that of a clock: the system's, the virtual one of testing/synctest
+// in which that is the same, or one of the simulation's own.
 package memnet
 
 import (
@@ -17,8 +22,20 @@ import (
 
 // Network connects all endpoints made of it.
 type Network struct {
-	// Delay is added to every signal and frame. Set it before use.
+	// Delay is added to every signal and, without a Path, to every frame. Set
+	// the exported fields before use.
 	Delay time.Duration
+	// Path is what links are made over; nil for links that only delay.
+	Path *Path
+	// Seed decides what befalls the packets. What a link's packets meet depends
+	// on it, on the link's number and on the packets alone.
+	Seed uint64
+	// Clock is the network's time; nil means engine.SystemClock.
+	Clock engine.Clock
+
+	once     sync.Once
+	schedule *schedule
+	ways     uint64 // made
 
 	mu      sync.Mutex
 	rooms   map[string]map[*signalRoom]struct{} // by GenosRTC room
@@ -84,6 +101,19 @@ func (e *Endpoint) Freeze(on bool) {
 		}
 	}
 }
+
+// time is the schedule, and by it the clock.
+func (n *Network) time() *schedule {
+	n.once.Do(func() {
+		n.schedule = &schedule{clock: n.Clock}
+		if n.Clock == nil {
+			n.schedule.clock = engine.SystemClock{}
+		}
+	})
+	return n.schedule
+}
+
+func (n *Network) now() time.Time { return n.time().clock.Now() }
 
 func (n *Network) describe(what string) string {
 	return fmt.Sprintf("memnet %s %d", what, n.ids.Add(1))

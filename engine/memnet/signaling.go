@@ -54,12 +54,14 @@ func (s *signalRoom) run() {
 	for {
 		select {
 		case t := <-s.queue:
-			if wait := time.Until(t.at); wait > 0 {
-				timer := time.NewTimer(wait)
+			n := s.endpoint.net
+			if wait := t.at.Sub(n.now()); wait > 0 {
+				over := make(chan struct{})
+				stop := n.time().clock.AfterFunc(wait, func() { close(over) })
 				select {
-				case <-timer.C:
+				case <-over:
 				case <-s.stop:
-					timer.Stop()
+					stop()
 					return
 				}
 			}
@@ -106,7 +108,7 @@ func (s *signalRoom) hostsPeer(peer string) bool {
 func (s *signalRoom) publish(sig engine.Signal) {
 	sig.Relay, sig.Author = Relay, s.endpoint.name
 	n := s.endpoint.net
-	at := time.Now().Add(n.Delay)
+	at := n.now().Add(n.Delay)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for other := range n.rooms[s.room] {

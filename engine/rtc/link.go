@@ -134,7 +134,6 @@ func (l *link) open(dc *datachannel.DataChannel) {
 	l.dc = dc
 	l.transport.wg.Add(1)
 	l.mu.Unlock()
-	dc.SetBufferedAmountLowThreshold(engine.LowWater)
 	dc.OnBufferedAmountLow(l.h.LinkWritable)
 	go l.read(dc)
 }
@@ -184,7 +183,8 @@ func (l *link) Send(b []byte) error {
 	return nil
 }
 
-// Buffered implements engine.Link.
+// Buffered implements engine.Link. In SCTP a byte counts until a SACK reports
+// it, be it cumulatively or in a gap block.
 func (l *link) Buffered() int {
 	l.mu.Lock()
 	dc := l.dc
@@ -193,6 +193,16 @@ func (l *link) Buffered() int {
 		return 0
 	}
 	return int(dc.BufferedAmount())
+}
+
+// WakeAt implements engine.Link.
+func (l *link) WakeAt(buffered int) {
+	l.mu.Lock()
+	dc := l.dc
+	l.mu.Unlock()
+	if dc != nil {
+		dc.SetBufferedAmountLowThreshold(uint64(buffered))
+	}
 }
 
 // Close implements engine.Link.

@@ -153,17 +153,26 @@ func TestFramesPassInOrder(t *testing.T) {
 }
 
 func TestBufferedFallsAndIsReported(t *testing.T) {
+	const threshold = 100_000
 	a, _, ea, eb := linked(t, transport(t), transport(t))
+	a.WakeAt(threshold)
 	for range 64 {
 		if err := a.Send(make([]byte, 16<<10)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if a.Buffered() < engine.LowWater {
+	if a.Buffered() <= threshold {
 		t.Fatalf("buffered %d of 1 MiB at once", a.Buffered())
 	}
 	await(t, "writable again", ea.writable)
+	if n := a.Buffered(); n > threshold {
+		t.Errorf("writable with %d buffered", n)
+	}
 	eb.until(t, "all frames", func() bool { return len(eb.frames) == 64 })
+	a.WakeAt(0)
+	for a.Buffered() > 0 { // what has arrived is acknowledged soon
+		await(t, "all acknowledged", ea.writable)
+	}
 }
 
 func TestCloseIsSeenAtBothEnds(t *testing.T) {

@@ -44,6 +44,13 @@ const (
 	disconnectedAfter = 6 * time.Second
 	failedAfter       = 15 * time.Second
 	keepAlive         = 2 * time.Second
+	// maxRTO bounds the time between two attempts to send what is not
+	// acknowledged: it is the browsers'. With pion's 60 s, a link would stay
+	// silent for up to a minute after its network came back.
+	maxRTO = 3 * time.Second
+	// minCwnd is what SCTP sends after such a time, in bytes: four packets
+	// instead of one, whose loss would cost another such time.
+	minCwnd = 4 * 1200
 	// label is the name of the one data channel.
 	label = "data"
 )
@@ -139,6 +146,8 @@ func (t *Transport) settings(own []net.IP) webrtc.SettingEngine {
 		}
 		return false
 	})
+	s.SetSCTPRTOMax(maxRTO)
+	s.SetSCTPMinCwnd(minCwnd)
 	s.LoggerFactory = loggers{t.log}
 	return s
 }
