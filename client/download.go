@@ -28,7 +28,8 @@ const (
 
 // Incoming is a transfer that somebody offers. From and ID name it. Offset is
 // above 0 where a transfer goes on that this process does not know, because the
-// one before was killed: who has a part of it, says so in Sink.Offset.
+// one before was killed: so much was acknowledged, and Sink.Offset must not be
+// less. Who does not have it any more refuses the transfer.
 type Incoming struct {
 	From    string
 	ID      uint64
@@ -120,7 +121,7 @@ func (r *Room) downloadFrame(c *connection, f *frame) {
 }
 
 func refuse(c *connection, key loadKey, reason string) {
-	c.post(&frame{Op: opCancel, Transfer: key.id, From: key.from, Reason: reason})
+	c.post(&frame{Op: opCancel, Transfer: key.id, From: key.from, Reason: cut(reason)})
 }
 
 // push queues a message. Needs Room.mu.
@@ -145,10 +146,26 @@ func (r *Room) dropTransfers(err error) {
 		u.finish(err)
 	}
 	for _, d := range r.loads {
-		d.over = err
-		signal(d.wake)
+		d.drop(err)
 	}
 	r.ended = nil
+}
+
+// dropDownloads ends the transfers from a peer.
+func (r *Room) dropDownloads(from string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, d := range r.loads {
+		if key.from == from {
+			d.drop(err)
+		}
+	}
+}
+
+// drop makes the goroutine end. Needs Room.mu.
+func (d *download) drop(err error) {
+	d.over = err
+	signal(d.wake)
 }
 
 // run handles the queue until the transfer has ended.
@@ -244,8 +261,8 @@ func (d *download) open(f *frame) error {
 		return err
 	}
 	d.sink = &sink
-	if sink.Offset < 0 || sink.Offset > d.size {
-		return fmt.Errorf("client: transfer: offset %d is outside of it", sink.Offset)
+	if sink.Offset < f.offset() || sink.Offset > d.size {
+		return fmt.Errorf("client: transfer: %d bytes are here, and between %d and %d should be", sink.Offset, f.offset(), d.size)
 	}
 	n, err := io.Copy(d.hash, io.NewSectionReader(sink.Store, 0, sink.Offset))
 	if err == nil && n < sink.Offset {

@@ -58,11 +58,14 @@ type Progress struct {
 }
 
 // Refused is an error message of the server that does not end the session
-// (docs/gateway.md, "error"). Seq is that of the send that was not taken, or 0.
+// (docs/gateway.md, "error"). Seq is that of the send that was not taken, or 0;
+// Transfer and From name the transfer that it is about, if it is about one.
 type Refused struct {
-	Seq  uint64
-	Code string
-	Text string
+	Seq      uint64
+	Transfer uint64
+	From     string
+	Code     string
+	Text     string
 }
 
 func (Joined) event()    {}

@@ -12,11 +12,11 @@ const (
 	inboxBytes    = 16 << 20
 )
 
-// When what was taken is acknowledged: docs/gateway.md asks for 64 messages or
-// a second at most.
+// When what was taken is acknowledged: docs/gateway.md asks for 64 messages,
+// 32 KiB or a second at most.
 const (
 	ackMessages = 32
-	ackBytes    = 64 << 10
+	ackBytes    = 16 << 10
 	ackDelay    = 100 * time.Millisecond
 )
 

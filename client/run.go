@@ -258,6 +258,9 @@ func (r *Room) handle(c *connection, f *frame, size int) {
 			delete(r.peers, f.Peer)
 		}
 		r.mu.Unlock()
+		if f.Event == "leave" {
+			r.dropDownloads(f.Peer, &CancelledError{"gone"})
+		}
 		r.notify(PeerEvent{f.Event, Peer{f.Peer, f.Type}})
 	case opResult:
 		r.notify(Result{f.Seq, f.Transfer, f.Peer, f.Error, f.Text})
@@ -266,9 +269,9 @@ func (r *Room) handle(c *connection, f *frame, size int) {
 		r.notify(Progress{Seq: f.Seq, Transfer: f.Transfer, Channel: f.Channel, Peer: f.Peer, Meta: f.meta(), Fraction: f.Fraction})
 	case opError:
 		r.log.Warn("the server refused", "code", f.Code, "text", f.Text, "seq", f.Seq, "transfer", f.Transfer)
-		r.notify(Refused{f.Seq, f.Code, f.Text})
-		if f.Transfer != 0 {
-			r.uploadCancelled(f.Transfer, f.Code)
+		r.notify(Refused{f.Seq, f.Transfer, f.From, f.Code, f.Text})
+		if f.Transfer != 0 && f.From == "" {
+			r.uploadRefused(f)
 		}
 	case opBegin, opEnd, opChunk, opCancel:
 		if f.From != "" {

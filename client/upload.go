@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,8 +67,7 @@ type Upload struct {
 	turn    int         // counts the answers
 	next    int64       // the offset of the next chunk
 	acked   int64
-	top     int64 // the highest acked
-	ended   bool  // the end was sent
+	ended   bool // the end was sent
 	results []Result
 	err     error
 
@@ -83,7 +84,7 @@ func (r *Room) SendReader(channel string, source io.ReaderAt, size int64, o Outg
 	u := &Upload{
 		room: r, source: source, size: size, progress: o.Progress,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		acked: o.Offset, top: o.Offset, hash: sha256.New(),
+		acked: o.Offset, hash: sha256.New(),
 		begin: frame{Op: opBegin, Channel: channel, Size: &size, Kind: o.Kind},
 	}
 	if o.Kind == "" {
@@ -130,7 +131,7 @@ func (u *Upload) Cancel(reason string) {
 	u.finish(&CancelledError{reason})
 	u.room.mu.Unlock()
 	if c != nil {
-		c.post(&frame{Op: opCancel, Transfer: u.ID(), Reason: reason})
+		c.post(&frame{Op: opCancel, Transfer: u.ID(), Reason: cut(reason)})
 	}
 }
 
@@ -145,6 +146,11 @@ func (u *Upload) Wait(ctx context.Context) ([]Result, error) {
 	u.room.mu.Lock()
 	defer u.room.mu.Unlock()
 	return u.results, u.err
+}
+
+// cut is what a reason may have: 256 bytes.
+func cut(reason string) string {
+	return strings.ToValidUTF8(reason[:min(len(reason), 256)], "")
 }
 
 // finish ends the transfer here. Needs Room.mu.
@@ -273,8 +279,7 @@ func (r *Room) uploadFrame(f *frame) {
 		}
 		u.granted, u.ended = true, false
 		u.turn++
-		u.next, u.acked = f.offset(), f.offset()
-		u.top = max(u.top, u.acked)
+		u.next = f.offset() // the window stays where the acknowledgements have it
 		signal(u.wake)
 	case opEnd:
 		u.acked = u.size
@@ -284,35 +289,36 @@ func (r *Room) uploadFrame(f *frame) {
 	}
 }
 
-func (r *Room) uploadCancelled(id uint64, reason string) {
+// uploadRefused ends a transfer whose begin was refused. Other errors change
+// nothing: the server says how to go on.
+func (r *Room) uploadRefused(f *frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if u := r.uploads[id]; u != nil {
-		u.finish(&CancelledError{reason})
+	if u := r.uploads[f.Transfer]; u != nil && !u.granted {
+		u.finish(&CancelledError{f.Code + ": " + f.Text})
 	}
 }
 
 func (r *Room) uploadAcked(f *frame) {
-	var told int64
 	r.mu.Lock()
 	u := r.uploads[f.Transfer]
-	if u != nil && f.offset() > u.acked && f.offset() <= u.size {
+	rose := u != nil && f.offset() > u.acked && f.offset() <= u.size
+	if rose {
 		u.acked = f.offset()
 		signal(u.wake)
-		if u.acked > u.top {
-			u.top, told = u.acked, u.acked
-		}
 	}
 	r.mu.Unlock()
-	if told > 0 && u.progress != nil {
-		u.progress(told)
+	if rose && u.progress != nil {
+		u.progress(f.offset())
 	}
 }
 
+// uploadResult notes a recipient that was not reached; the server may repeat it.
 func (r *Room) uploadResult(f *frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if u := r.uploads[f.Transfer]; u != nil {
-		u.results = append(u.results, Result{0, f.Transfer, f.Peer, f.Error, f.Text})
+	result := Result{0, f.Transfer, f.Peer, f.Error, f.Text}
+	if u := r.uploads[f.Transfer]; u != nil && !slices.Contains(u.results, result) {
+		u.results = append(u.results, result)
 	}
 }

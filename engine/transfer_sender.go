@@ -19,7 +19,7 @@ type transfer struct {
 	asked  bool   // the sender has, on its present attachment
 	open   bool   // all recipients have answered once: chunks are taken
 	next   uint64 // where its next chunk must begin
-	stale  bool   // it was told to go back: chunks beyond next are from before
+	stale  bool   // it was told where to go on: other chunks are from before
 	floor  uint64 // what all recipients have
 	low    int    // recipients that have no more than floor
 	told   uint64 // floor as the sender knows it
@@ -197,26 +197,20 @@ func (t *transfer) goBack(offset uint64) {
 	t.answer()
 }
 
-// chunk passes a chunk on.
+// chunk passes a chunk on. One that does not fit is refused, and the sender is
+// told where to go on, so that those behind it on their way are no faults too.
 func (t *transfer) chunk(c *TransferChunk) error {
 	n := uint64(len(c.Data))
-	window := uint64(t.room.Window())
 	switch {
-	case n == 0 || n > MaxChunk:
-		return badTransfer("a chunk has 1 to %d bytes, not %d", MaxChunk, n)
 	case !t.open:
 		return badTransfer("chunk before begin was answered")
-	case t.stale && c.Offset > t.next:
+	case t.stale && c.Offset != t.next:
 		t.room.node.counters.transferBytesAgain.Add(n)
 		return nil
-	case c.Offset != t.next:
-		return badOffset("chunk at %d, but %d is next", c.Offset, t.next)
-	case n > t.what.Size-c.Offset:
-		return badOffset("chunk of %d bytes at %d, beyond the size %d", n, c.Offset, t.what.Size)
-	case c.Offset+n > t.floor+window:
-		return badOffset("chunk of %d bytes at %d, beyond the window of %d after %d", n, c.Offset, window, t.floor)
-	case len(t.chunks) >= maxUnderWay:
-		return ErrTooMany
+	}
+	if err := t.fits(c); err != nil {
+		t.goBack(t.next)
+		return err
 	}
 	t.room.node.counters.transferBytes.Add(n)
 	c.From = t.key.from
@@ -233,6 +227,24 @@ func (t *transfer) chunk(c *TransferChunk) error {
 	}
 	t.sendEnds()
 	t.settle()
+	return nil
+}
+
+// fits tells whether a chunk is the next one, and within its bounds.
+func (t *transfer) fits(c *TransferChunk) error {
+	n, window := uint64(len(c.Data)), uint64(t.room.Window())
+	switch {
+	case n == 0 || n > MaxChunk:
+		return badTransfer("a chunk has 1 to %d bytes, not %d", MaxChunk, n)
+	case c.Offset != t.next:
+		return badOffset("chunk at %d, but %d is next", c.Offset, t.next)
+	case n > t.what.Size-c.Offset:
+		return badOffset("chunk of %d bytes at %d, beyond the size %d", n, c.Offset, t.what.Size)
+	case c.Offset+n > t.floor+window:
+		return badOffset("chunk of %d bytes at %d, beyond the window of %d after %d", n, c.Offset, window, t.floor)
+	case len(t.chunks) >= maxUnderWay:
+		return ErrTooMany
+	}
 	return nil
 }
 

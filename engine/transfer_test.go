@@ -162,10 +162,22 @@ func TestTransferRefusesSteps(t *testing.T) {
 		from, a, b := c[0], c[1], c[2]
 		data := payload(3 * testWindow)
 		size := uint64(len(data))
+		next := uint64(0) // of the sender's chunks
 		no := func(c *client, want error, s engine.TransferStep) {
 			t.Helper()
+			_, before := latest[*engine.TransferBegin](c)
 			if err := c.step(s); !errors.Is(err, want) {
 				t.Errorf("%T: %v, want %v", s, err, want)
+			}
+			e, after := latest[*engine.TransferBegin](c)
+			if _, chunk := s.(*engine.TransferChunk); chunk && after > 0 && after-before != 1 || after > before && e.Offset != next {
+				t.Errorf("%T: told %d times to go on, %+v", s, after-before, e)
+			}
+			if after > before { // those that follow are of no use, and no fault
+				if err := c.step(&engine.TransferChunk{ID: 1, Offset: next + 5, Data: []byte("x")}); err != nil {
+					t.Errorf("the chunk after it: %v", err)
+				}
+				c.step(begin(1, size, a.ID())) // so that the test goes on
 			}
 		}
 		question := func(f func(*engine.TransferBegin)) *engine.TransferBegin {
@@ -200,6 +212,7 @@ func TestTransferRefusesSteps(t *testing.T) {
 		no(from, bad, &engine.TransferChunk{ID: 1, Data: data[:engine.MaxChunk+1]})
 		no(from, offset, &engine.TransferChunk{ID: 1, Offset: 10, Data: data[:10]})
 		from.feed(1, data, 0, testWindow)
+		next = testWindow
 		no(from, offset, &engine.TransferChunk{ID: 1, Offset: testWindow, Data: data[:1]}) // beyond the window
 		no(from, offset, &engine.TransferChunk{ID: 1, Offset: 0, Data: data[:10]})
 		no(a, offset, &engine.TransferAck{ID: 1, From: from.ID(), Offset: testWindow + 1})
@@ -219,6 +232,7 @@ func TestTransferRefusesSteps(t *testing.T) {
 			from.feed(1, data, end, end+testWindow)
 			end += testWindow
 		}
+		next = size
 		no(from, offset, &engine.TransferChunk{ID: 1, Offset: size, Data: data[:1]}) // beyond the size
 		no(from, bad, &engine.TransferEnd{ID: 1})
 		no(from, bad, &engine.TransferEnd{ID: 1, Hash: strings.ToUpper(hash(data))})
@@ -235,7 +249,9 @@ func TestTransferRefusesSteps(t *testing.T) {
 		// What was on its way at the end is no fault.
 		from.must(&engine.TransferChunk{ID: 1, Data: data[:10]})
 		a.must(&engine.TransferAck{ID: 1, From: from.ID(), Offset: 10})
-		no(from, engine.ErrUnknownTransfer, &engine.TransferChunk{ID: 2, Data: data[:10]})
+		if err := from.step(&engine.TransferChunk{ID: 2, Data: data[:10]}); !errors.Is(err, engine.ErrUnknownTransfer) {
+			t.Errorf("a chunk of nothing: %v", err)
+		}
 		if got := len(of[*engine.TransferBegin](b)) + len(of[*engine.TransferChunk](b)); got != 0 {
 			t.Errorf("somebody else heard %d steps", got)
 		}

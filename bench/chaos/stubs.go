@@ -5,5 +5,4 @@ import (
 	"errors"
 )
 
-func away(context.Context, options) error { return errors.New("not yet") }
 func slow(context.Context, options) error { return errors.New("not yet") }
