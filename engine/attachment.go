@@ -298,6 +298,9 @@ func (a *Attachment) read(buf []Event) ([]Event, error) {
 			break // it is in the queue
 		}
 		a.cursor = e.Offset
+		if !isMessage(e.Data) {
+			continue
+		}
 		rec, err := decodeRecord(e.Data)
 		if err != nil {
 			r.node.counters.drop("journal: bad record")

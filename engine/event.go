@@ -64,7 +64,9 @@ type PeerEvent struct {
 
 // Result tells that a message did not reach one recipient.
 type Result struct {
-	Ref  uint64 // the Outgoing.Ref
+	Ref uint64 // the Outgoing.Ref
+	// Peer is the recipient; empty if an earlier process was killed while the
+	// message was on its way to links: some of their peers may not have it.
 	Peer string
 	Err  error // ErrTooLarge, ErrUnknownPeer, ErrPeerSlow or ErrPeerGone
 }

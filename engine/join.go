@@ -140,6 +140,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 	r.speaker(s, max(cfg.Identity, r.identity), "") // server is the lesser one
 	r.tellAll(PeerEvent{PeerJoin, Peer{s.id, TypeSession}})
 	r.add(s)
+	r.own(s, cfg)
 	r.keeper.put(s)
 	return nil
 }
@@ -170,6 +171,38 @@ func (r *Room) add(s *Seat) {
 	}
 }
 
+// own notes whose a seat is, and ends one of his if he has too many.
+func (r *Room) own(s *Seat, cfg SeatConfig) {
+	if s.owner != cfg.Owner {
+		r.disown(s)
+		s.owner = cfg.Owner
+		r.owned[s.owner]++
+	}
+	if s.owner == "" || cfg.PerOwner <= 0 || r.owned[s.owner] <= cfg.PerOwner {
+		return
+	}
+	var oldest *Seat
+	for _, other := range r.tokens {
+		if other.owner == s.owner && other != s && other.attached == nil && (oldest == nil || other.deadline.Before(oldest.deadline)) {
+			oldest = other
+		}
+	}
+	if oldest != nil {
+		r.node.counters.drop("seat: its owner has too many")
+		r.unseat(oldest, ErrExpired)
+	}
+}
+
+func (r *Room) disown(s *Seat) {
+	if s.owner == "" {
+		return
+	}
+	if r.owned[s.owner]--; r.owned[s.owner] == 0 {
+		delete(r.owned, s.owner)
+	}
+	s.owner = ""
+}
+
 // restore takes the seats again that a process before this one kept. None has an
 // attachment.
 func (r *Room) restore(seats []*Seat) {
@@ -193,6 +226,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		a.reading = from < r.head
 		a.behind = a.reading
 		s.resume = cfg.Resume
+		r.own(s, cfg)
 		r.retain(s.resume)
 	}
 	a.flight.known = from > s.joined // it acknowledged before
@@ -274,6 +308,7 @@ func (r *Room) unseat(s *Seat, why error) {
 	delete(r.seats, s.id)
 	delete(s.hosted.seats, s)
 	r.transfersLeft(s)
+	r.disown(s)
 	if s.resumable() {
 		delete(r.tokens, s.key)
 		delete(r.unsynced, s)

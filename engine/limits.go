@@ -134,7 +134,11 @@ const (
 	maxEnded   = 4_096 // seats of a room of which is known why they ended
 	// maxContent is the size of data and meta of one message, so that it fits
 	// the journal with its recipients.
-	maxContent  = journal.MaxEntry - 128<<10
-	stagedBytes = 1 << 20
-	readBytes   = 256 << 10 // of the journal at once
+	maxContent = journal.MaxEntry - 128<<10
+	// checkpointEvery is how often a room writes down what is on its way to
+	// links, if anything is, and maxCheckpoint of how many messages.
+	checkpointEvery = time.Second
+	maxCheckpoint   = 16_384
+	stagedBytes     = 1 << 20
+	readBytes       = 256 << 10 // of the journal at once
 )

@@ -19,6 +19,7 @@ type posting struct {
 	seat   *Seat
 	out    Outgoing
 	frames [][]byte // of out; none if it is too large for links
+	links  bool     // out is for links too
 
 	link     *link
 	in       *frame.Message
@@ -93,7 +94,25 @@ func (r *Room) admit(p *posting) bool {
 		}
 		s.posted = ref
 	}
+	p.links = r.reachesLinks(s, p.out.To)
 	return true
+}
+
+// reachesLinks tells whether a seat's message goes to a remote peer.
+func (r *Room) reachesLinks(s *Seat, to []string) bool {
+	if to == nil {
+		for _, pair := range s.hosted.pairs {
+			if pair.live != nil {
+				return true
+			}
+		}
+	}
+	for _, id := range to {
+		if pair := s.hosted.pairs[id]; pair != nil && pair.live != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // refuse is for a message that could not be written down. Its seat may send it
@@ -124,7 +143,7 @@ func (p *posting) record() record {
 		return rec
 	}
 	s := p.seat
-	rec := record{from: s.id, seat: true, ref: p.out.Ref, channel: p.out.Channel, content: p.out.Content}
+	rec := record{from: s.id, seat: true, ref: p.out.Ref, channel: p.out.Channel, content: p.out.Content, links: p.links}
 	if p.out.To != nil {
 		rec.to = toListed
 		for _, to := range p.out.To {
@@ -160,6 +179,10 @@ func (r *Room) tellAll(e Event) {
 // send passes on a message of a seat.
 func (r *Room) send(p *posting) {
 	s, o := p.seat, &p.out
+	var d *delivery
+	if p.links {
+		d = r.track(s, p.seq)
+	}
 	var m *Message
 	if len(r.seats) > 1 { // else nobody takes it
 		m = &Message{Seq: p.seq, Channel: o.Channel, From: s.id, Content: o.Content}
@@ -172,7 +195,7 @@ func (r *Room) send(p *posting) {
 		}
 		for _, pair := range s.hosted.pairs {
 			if pair.live != nil {
-				r.sendToLink(s, pair.live, o, p.frames)
+				r.sendToLink(s, pair.live, o, p.frames, d)
 			}
 		}
 		return
@@ -190,7 +213,7 @@ func (r *Room) send(p *posting) {
 		if other != nil && other != s {
 			r.sendToSeat(s, other, m, o)
 		} else if pair := s.hosted.pairs[to]; pair != nil && pair.live != nil {
-			r.sendToLink(s, pair.live, o, p.frames)
+			r.sendToLink(s, pair.live, o, p.frames, d)
 		} else if to == r.server.id {
 			s.progressed(to, o) // nobody listens there
 		} else {
@@ -204,12 +227,16 @@ func (r *Room) sendToSeat(from, to *Seat, m *Message, o *Outgoing) {
 	from.progressed(to.id, o)
 }
 
-func (r *Room) sendToLink(s *Seat, l *link, o *Outgoing, frames [][]byte) {
+func (r *Room) sendToLink(s *Seat, l *link, o *Outgoing, frames [][]byte, d *delivery) {
+	if d != nil {
+		d.links.Add(1)
+	}
 	err := ErrTooLarge
 	if frames != nil {
-		err = l.out.put(o.Channel, &outgoing{frames: frames, seat: s, ref: o.Ref, progress: o.Progress})
+		err = l.out.put(o.Channel, &outgoing{frames: frames, seat: s, ref: o.Ref, progress: o.Progress, delivery: d})
 	}
 	if err != nil {
+		d.failed()
 		s.push(Result{o.Ref, l.pair.remote, err})
 	}
 }

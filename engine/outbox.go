@@ -56,7 +56,8 @@ type outgoing struct {
 	progress bool
 	// report is told of frames that passed, and of the end of the link before
 	// all of them did.
-	report func(frames int, err error)
+	report   func(frames int, err error)
+	delivery *delivery
 }
 
 func newOutbox(l *link, limit int) *outbox {
@@ -241,6 +242,9 @@ func (m *outgoing) passed(peer string) {
 	if m.report != nil {
 		m.report(m.acked, nil)
 	}
+	if m.acked == len(m.frames) {
+		m.delivery.passed()
+	}
 	if m.seat != nil && m.progress {
 		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.acked) / float64(len(m.frames))})
 	}
@@ -271,6 +275,7 @@ func (m *outgoing) lost(peer string) {
 	if m.report != nil {
 		m.report(0, ErrPeerGone)
 	}
+	m.delivery.failed()
 	if m.seat != nil {
 		m.seat.push(Result{m.ref, peer, ErrPeerGone})
 	}

@@ -21,6 +21,7 @@ type record struct {
 	listed  []string // recipients, with toListed: seat ids
 	channel string
 	content Content
+	links   bool // it was given to links too
 }
 
 // audience is whom of a room's seats a message is for.
@@ -32,7 +33,11 @@ const (
 	toServer                 // those who speak through the server's peer
 )
 
-const recordMessage = 1
+// The first byte says what an entry of the journal is.
+const (
+	recordMessage    = 1
+	recordCheckpoint = 2
+)
 
 // Flags: two bits each for the audience and the kind of content.
 const (
@@ -40,7 +45,8 @@ const (
 	flagMeta
 	flagsTo      = 2
 	flagsKind    = 4
-	flagsUnknown = 0xc0
+	flagLinks    = 0x40
+	flagsUnknown = 0x80
 )
 
 var errRecord = errors.New("engine: not a record of a message")
@@ -52,6 +58,9 @@ func (rec *record) append(b []byte) []byte {
 	}
 	if rec.content.Meta != nil {
 		flags |= flagMeta
+	}
+	if rec.links {
+		flags |= flagLinks
 	}
 	b = appendBytes(append(b, recordMessage, flags), rec.from)
 	if rec.seat {
@@ -74,6 +83,9 @@ func appendBytes[S []byte | string](b []byte, s S) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// isMessage tells whether an entry of the journal is a record.
+func isMessage(b []byte) bool { return len(b) == 0 || b[0] != recordCheckpoint }
+
 // decodeRecord reads a record, whose content lies in b. It fails with errRecord
 // where b is none.
 func decodeRecord(b []byte) (rec record, err error) {
@@ -82,7 +94,7 @@ func decodeRecord(b []byte) (rec record, err error) {
 		return rec, errRecord
 	}
 	flags := r.byte()
-	rec.seat = flags&flagSeat != 0
+	rec.seat, rec.links = flags&flagSeat != 0, flags&flagLinks != 0
 	rec.to = audience(flags >> flagsTo & 3)
 	rec.content.Kind = frame.Kind(flags >> flagsKind & 3)
 	rec.from = string(r.bytes())

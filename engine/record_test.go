@@ -22,6 +22,7 @@ func drawRecord(t *rapid.T) record {
 	if rec.to == toListed {
 		rec.listed = rapid.SliceOf(rapid.String()).Draw(t, "listed")
 	}
+	rec.links = rapid.Bool().Draw(t, "links")
 	if rapid.Bool().Draw(t, "has meta") {
 		rec.content.Meta = rapid.SliceOf(rapid.Byte()).Draw(t, "meta")
 	}
@@ -50,6 +51,21 @@ func FuzzRecord(f *testing.F) {
 		again, err := decodeRecord(rec.append(nil))
 		if err != nil || !reflect.DeepEqual(again, rec) {
 			t.Fatalf("%x: got %+v, %v\nwant %+v", b, again, err, rec)
+		}
+	})
+}
+
+func FuzzCheckpoint(f *testing.F) {
+	c := checkpoint{upto: 300, open: []uint64{1, 200, 299}}
+	f.Add(c.append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := decodeCheckpoint(b)
+		if err != nil {
+			return
+		}
+		again, err := decodeCheckpoint(c.append(nil))
+		if err != nil || !reflect.DeepEqual(again, c) {
+			t.Fatalf("%x: got %+v, %v\nwant %+v", b, again, err, c)
 		}
 	})
 }

@@ -118,13 +118,18 @@ func (r *Room) remembered() ([]*Seat, error) {
 		byID[s.id] = s
 		seats = append(seats, s)
 	}
+	var under unsettled
 	if err := r.scan(func(seq uint64, rec *record) {
 		if s := byID[rec.from]; s != nil && rec.seat && seq > s.joined {
 			s.taken = max(s.taken, rec.ref)
+			if rec.links {
+				under.sent(seq, rec.ref, s)
+			}
 		}
-	}); err != nil {
+	}, under.settle); err != nil {
 		return nil, fmt.Errorf("read the journal of room %q: %w", r.name, err)
 	}
+	under.report(r)
 	for _, s := range seats {
 		s.stored, s.storedAt = s.taken, r.now()
 		s.posted = s.taken
@@ -133,8 +138,16 @@ func (r *Room) remembered() ([]*Seat, error) {
 }
 
 // scan looks at the whole journal.
-func (r *Room) scan(see func(uint64, *record)) error {
+func (r *Room) scan(see func(uint64, *record), settle func(checkpoint)) error {
 	return eachRecord(r.journal, r.journal.First(), r.head, func(seq uint64, data []byte) {
+		if !isMessage(data) {
+			if c, err := decodeCheckpoint(data); err == nil {
+				settle(c)
+			} else {
+				r.node.counters.drop("journal: bad record")
+			}
+			return
+		}
 		rec, err := decodeRecord(data)
 		if err != nil {
 			r.node.counters.drop("journal: bad record")

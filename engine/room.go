@@ -64,6 +64,7 @@ type Room struct {
 	hosted   map[string]*hosted // by peer id, the server's included
 	seats    map[string]*Seat   // by seat id
 	tokens   map[tokenKey]*Seat // those that can be resumed
+	owned    map[string]int     // seats by owner
 	ended    *lru.LRU[tokenKey, error]
 	remotes  map[string]*remote // by peer id
 	pings    map[uint64]*relayedPing
@@ -86,7 +87,12 @@ type Room struct {
 	durable     bool
 	unsynced    map[*Seat]uint64 // the highest ref that waits for the disk
 	syncing     bool
-	unstored    int // bytes appended since the last snapshot
+	deliveries  []*delivery // that may be open, in order
+	checked     checkpoint  // the last one
+	tracked     bool        // something was open since
+	// checkpointing means that the next one will be made in any case.
+	checkpointing bool
+	unstored      int // bytes appended since the last snapshot
 }
 
 // job is what the actor does next: a message to be passed on, or anything else.
@@ -111,6 +117,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		remotes:  make(map[string]*remote),
 		pings:    make(map[uint64]*relayedPing),
 		tokens:   make(map[tokenKey]*Seat),
+		owned:    make(map[string]int),
 		durable:  cfg.Durable,
 		unsynced: make(map[*Seat]uint64),
 	}
@@ -272,6 +279,7 @@ func (r *Room) Close(ctx context.Context) error {
 			}
 			r.keeper.put(s)
 		}
+		r.checkpoint()
 		for _, h := range r.hosted {
 			r.signaling.Bye(h.id)
 			links = append(links, h.allLinks()...)

@@ -17,6 +17,12 @@ type SeatConfig struct {
 	// Resume is how long the seat lives without an attachment. 0 means that it
 	// ends with its first one, and nothing is written down for it.
 	Resume time.Duration
+	// Owner says whose the seat is, for PerOwner; a client's address, say.
+	Owner string
+	// PerOwner is the number of seats in the room that an owner can have. With
+	// more, that seat of his ends which was without an attachment for longest.
+	// Those that have one are not bounded here. 0 means any number.
+	PerOwner int
 	// History is the number of the room's recent messages to all that come
 	// first, at most MaxHistory.
 	History int
@@ -35,6 +41,7 @@ type Seat struct {
 
 	// Of the room's actor.
 	resume   time.Duration
+	owner    string
 	posted   uint64 // the highest ref that is to be written down
 	taken    uint64 // the highest ref that is
 	stored   uint64 // taken, as the store has it

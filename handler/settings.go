@@ -28,7 +28,9 @@ type Limits struct {
 	// Sessions that may be open at once. Default 10,000.
 	Sessions int
 	// SessionsPerAddress may be open at once from one IPv4 address or one
-	// IPv6 network of 64 bits, which is what one customer has. Default 256.
+	// IPv6 network of 64 bits, which is what one customer has. With more in a
+	// room, those that wait to be resumed included, the one that waits for
+	// longest ends. Default 256.
 	SessionsPerAddress int
 	// Message is the number of bytes of data and meta in one message of a
 	// client. Default 2 MiB.

@@ -91,6 +91,7 @@ func (h *Handler) serve(s *socket, room *engine.Room, limits Limits, address str
 	log := h.log.With("room", room.Name(), "address", address)
 	err := session.Serve(h.ctx, s, session.Config{
 		Room: room, Codec: s.codec(), Counters: &h.counters,
+		Owner: network(address), PerOwner: limits.SessionsPerAddress,
 		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume},
 	})
 	if errors.Is(err, engine.ErrSlow) {

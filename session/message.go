@@ -156,7 +156,7 @@ var uses = map[Op][]use{
 	OpMessage: {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true},
 		{fHistory, true}},
 	OpAck:      {{fSeq, true}, {fTransfer, true}, {fFrom, true}, {fOffset, true}},
-	OpResult:   {{fSeq, true}, {fTransfer, true}, {fPeer, false}, {fError, false}, {fMessage, false}},
+	OpResult:   {{fSeq, true}, {fTransfer, true}, {fPeer, true}, {fError, false}, {fMessage, false}},
 	OpProgress: {{fSeq, true}, {fTransfer, true}, {fChannel, true}, {fPeer, false}, {fFraction, false}, {fMeta, true}},
 	OpPing:     {{fID, false}, {fPeer, true}},
 	OpPong:     {{fID, false}, {fPeer, true}, {fError, true}},

@@ -16,13 +16,14 @@ import (
 
 // server is a process with a folder of its own.
 type server struct {
-	t     *testing.T
-	net   *memnet.Network
-	name  string
-	dir   string
-	store *store.Store
-	node  *engine.Node
-	room  *engine.Room
+	t        *testing.T
+	net      *memnet.Network
+	name     string
+	dir      string
+	endpoint *memnet.Endpoint
+	store    *store.Store
+	node     *engine.Node
+	room     *engine.Room
 }
 
 func start(t *testing.T, net *memnet.Network, name, dir string) *server {
@@ -33,7 +34,7 @@ func start(t *testing.T, net *memnet.Network, name, dir string) *server {
 		t.Fatal(err)
 	}
 	e := net.Endpoint(name)
-	s := &server{t: t, net: net, name: name, dir: dir, store: st}
+	s := &server{t: t, net: net, name: name, dir: dir, endpoint: e, store: st}
 	s.node = engine.New(engine.Config{Signaling: e, Transport: e, Logger: log, Dir: dir, Store: st})
 	s.room = open(t, s.node, engine.RoomConfig{})
 	t.Cleanup(s.stop)
@@ -121,4 +122,44 @@ func TestRestart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestKilledWithMessagesUnderWay: what was on its way to the mesh when the server
+// was killed is reported, until the client has heard it; what had arrived is not.
+func TestKilledWithMessagesUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New()
+		s := start(t, net, "near", t.TempDir())
+		far := open(t, process(t, net.Endpoint("far"), engine.Limits{}), engine.RoomConfig{})
+		cfg := Config{Room: s.room}
+		a, token := secret(t, cfg)
+		b := enter(t, Config{Room: far})
+		a.peer("join", b.id)
+		a.send(1)
+		b.hear("message")
+		time.Sleep(2 * time.Second) // a checkpoint
+		a.send(2)
+		b.hear("message")
+		time.Sleep(2 * time.Second)
+		s.endpoint.Freeze(true)
+		a.send(3)
+		time.Sleep(2 * time.Second)
+		a.send(4, b.id)
+		a.cut()
+		for range 2 {
+			synctest.Wait()
+			s = s.kill()
+		}
+		a, w := resume(t, Config{Room: s.room}, token, 0)
+		if w["ack"] != 4.0 {
+			t.Errorf("welcome %v", w)
+		}
+		for want := 3.0; want <= 4; want++ {
+			if m := a.hear("result"); m["seq"] != want || m["error"] != "gone" || m["peer"] != nil {
+				t.Errorf("got %v, want a result of %v", m, want)
+			}
+		}
+		a.say(`{"op":"ping","id":1}`)
+		a.expect(`{"op":"pong","id":1}`)
+	})
 }

@@ -336,3 +336,39 @@ func TestHistory(t *testing.T) {
 		}
 	})
 }
+
+// TestTooManyWait: who opens session after session and drops them pushes out his
+// own.
+func TestTooManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := Config{Room: lone(t), Owner: "a", PerOwner: 3}
+		other := cfg
+		other.Owner = "b"
+		b, tokenB := secret(t, other)
+		b.cut()
+		var tokens []string
+		for range 5 {
+			a, token := secret(t, cfg)
+			a.cut()
+			synctest.Wait()
+			time.Sleep(time.Second)
+			tokens = append(tokens, token)
+		}
+		if n := cfg.Room.Stats().Seats; n != 4 {
+			t.Errorf("%d seats", n)
+		}
+		for i, token := range tokens[2:] {
+			if c, w := resume(t, cfg, token, 0); w["resumed"] != true {
+				t.Errorf("%d: got %v", i, w)
+			} else {
+				c.cut()
+			}
+		}
+		if _, w := resume(t, other, tokenB, 0); w["resumed"] != true {
+			t.Errorf("another's: got %v", w)
+		}
+		if _, w := resume(t, cfg, tokens[1], 0); w["reason"] != "expired" {
+			t.Errorf("got %v", w)
+		}
+	})
+}

@@ -35,6 +35,11 @@ type Config struct {
 	Codec    Codec
 	Limits   Limits    // zero fields mean the default
 	Counters *Counters // nil: nobody counts
+	// Owner says whose the session is, and PerOwner how many of his may wait in
+	// the room to be resumed, with those that are connected: see
+	// engine.SeatConfig.
+	Owner    string
+	PerOwner int
 }
 
 // Defaults of Limits.
@@ -209,7 +214,7 @@ func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
 		return nil, Message{}, false
 	}
 	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume,
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
 	})
 	if err != nil {
 		return nil, Message{Reason: notResumed(err)}, false
@@ -224,7 +229,8 @@ func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Mess
 		return nil, Message{}, false
 	}
 	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, History: int(min(hello.History, engine.MaxHistory)),
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
+		History: int(min(hello.History, engine.MaxHistory)),
 	})
 	switch {
 	case errors.Is(err, engine.ErrRoomFull):
