@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
@@ -276,4 +277,63 @@ func TestCloseSaysGoodbyeToRelays(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestStorage: sessions outlive the server in its storage folder, but not a
+// change of the room's password.
+func TestStorage(t *testing.T) {
+	cfg := Config{Rooms: []Room{{Name: "demo"}, {Name: "A/b", Password: "old"}}, Storage: t.TempDir(), UDP: loopback}
+	tokens := map[string]string{}
+	run := func(f func(s *Server)) {
+		s := start(t, cfg)
+		f(s)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	resume := func(s *Server, name string) error {
+		room, _ := s.node.Room(name)
+		_, _, err := room.Resume(t.Context(), tokens[name], 0, engine.SeatConfig{Resume: time.Minute})
+		return err
+	}
+	run(func(s *Server) {
+		for _, name := range names(cfg.Rooms) {
+			room, _ := s.node.Room(name)
+			seat, _, err := room.Join(t.Context(), engine.SeatConfig{Resume: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens[name] = seat.Token()
+		}
+	})
+	run(func(s *Server) {
+		for _, name := range names(cfg.Rooms) {
+			if err := resume(s, name); err != nil {
+				t.Errorf("room %s: %v", name, err)
+			}
+		}
+	})
+	cfg.Rooms[1].Password = "new"
+	run(func(s *Server) {
+		if err := resume(s, "demo"); err != nil {
+			t.Error(err)
+		}
+		if err := resume(s, "A/b"); err != engine.ErrUnknownSeat {
+			t.Errorf("with another password: %v", err)
+		}
+	})
+	run(func(s *Server) {
+		changed := cfg
+		changed.Rooms = []Room{{Name: "demo", Password: "one"}}
+		if err := s.Apply(changed); err != nil {
+			t.Fatal(err)
+		}
+		if err := resume(s, "demo"); err != engine.ErrUnknownSeat {
+			t.Errorf("after a change of the password: %v", err)
+		}
+		room, _ := s.node.Room("demo")
+		if n := room.Stats().Seats; n != 0 {
+			t.Errorf("%d seats wait", n)
+		}
+	})
 }

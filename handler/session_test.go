@@ -380,3 +380,33 @@ func TestConfigure(t *testing.T) {
 	}
 	get(t, s.url("demo"), nil).want(http.StatusNotFound)
 }
+
+// TestResume: a session goes on over another WebSocket, and the one that it was
+// on is told.
+func TestResume(t *testing.T) {
+	s := serve(t, Config{})
+	a := s.enter()
+	b := s.dial(nil)
+	b.say(`{"op":"hello"}`)
+	w := b.hear("welcome")
+	for range 2 {
+		again := s.dial(nil)
+		again.say(`{"op":"hello","resume":%q}`, w["resume"])
+		if got := again.hear("welcome"); got["resumed"] != true || got["peer"] != w["peer"] {
+			t.Errorf("got %v", got)
+		}
+		b.over(4000, "resumed elsewhere")
+		b = again
+	}
+	b.ws.CloseNow()
+	eventually(t, "the WebSocket was not closed", func() bool { return s.h.Stats().Sessions == 1 })
+	a.say(`{"op":"send","seq":1,"channel":"chat","data":1}`)
+	a.hear("ack")
+	b = s.dial(nil)
+	b.say(`{"op":"hello","resume":%q}`, w["resume"])
+	b.hear("welcome")
+	b.hear("message")
+	if st := s.node.Stats(); st.SeatsResumed != 3 {
+		t.Errorf("%+v", st)
+	}
+}
