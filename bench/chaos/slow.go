@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -32,7 +33,7 @@ const slowText = 150
 // slow plays rounds without and with a client that does not read.
 func slow(ctx context.Context, o options) error {
 	if o.length == 0 {
-		o.length = 20 * time.Second
+		o.length = 30 * time.Second
 	}
 	var ratios, memory []float64
 	for round := range o.rounds {
@@ -226,11 +227,19 @@ func neverReads(address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := net.Dial("tcp", u.Host)
+	// Before connecting, as the window is agreed on then: the kernel must not
+	// read in our place.
+	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if e := c.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 8<<10)
+		}); e != nil {
+			return e
+		}
+		return err
+	}}
+	conn, err := small.Dial("tcp", u.Host)
 	if err != nil {
-		return nil, err
-	}
-	if err := conn.(*net.TCPConn).SetReadBuffer(8 << 10); err != nil {
 		return nil, err
 	}
 	if _, _, err := (ws.Dialer{}).Upgrade(conn, u); err != nil {
