@@ -148,7 +148,7 @@ func playSlow(ctx context.Context, o options, with bool) (run slowRun, err error
 			}
 		}
 	}
-	until(ctx, 10*time.Second, "the last messages", func() bool {
+	until(ctx, time.Minute, "the last messages", func() bool {
 		return !slices.ContainsFunc(readers, func(r *reader) bool { return r.count() < seq })
 	})
 	for _, r := range readers {
