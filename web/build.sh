@@ -18,7 +18,7 @@ $(cat node_modules/@msgpack/msgpack/LICENSE)
 
 # Names that are internal to @msgpack/msgpack, shortened. The tests run what comes out.
 internal='^(appendB|builtIn|byteS|create|decode|do[A-Z]|encode|ensure|extension|force|getUninit|hasRem|head[A-Z]|ignoreU|initial'
-internal+='|key[A-Z]|lookU|map[A-Z]|max[A-Z]|rawS|countW|resizeB|canBe|entere|push[A-Z]|read[A-Z]|reinit|sort[A-Z]|stack[A-Z]|setB|stateIs|totalP|tryTo|use[A-Z]|write)[A-Za-z0-9]+$'
+internal+='|key[A-Z]|lookU|map[A-Z]|max[A-Z]|rawS|countW|resizeB|canBe|entere|push[A-Z]|read[A-Z]|reinit|sort[A-Z]|stack[A-Z]|setBuf|stateIs|totalP|tryTo|use[A-Z]|write)[A-Za-z0-9]+$'
 
 node_modules/.bin/esbuild src/client.ts --bundle --minify --format=esm --target=es2022 --charset=utf8 \
 	--mangle-props="$internal" --reserve-props='^encodeInto$' --log-level=warning --banner:js="$banner" --outfile="$out/client.js"

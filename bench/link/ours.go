@@ -20,7 +20,7 @@ const (
 // ours is a process with the engine: a room, a seat, and a link to the room of
 // the other process.
 type ours struct {
-	seat  *engine.Seat
+	seat  *engine.Attachment
 	done  chan struct{} // closed when the other process has everything
 	close func()
 }
