@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Options of a room; the zero value is usable.
@@ -97,7 +96,8 @@ type Room struct {
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
-	err      error       // why the room ended
+	err      error // why the room ended
+	leaving  bool
 	conn     *connection // nil while there is none
 	token    string
 	peer     string
@@ -110,7 +110,7 @@ type Room struct {
 	uploads  map[uint64]*Upload
 	lastID   uint64 // of the uploads
 	loads    map[loadKey]*download
-	ended    []loadKey // downloads that ended well, the latest last
+	finished []loadKey // downloads that ended well, the latest last
 }
 
 // Dial opens a session in a room, or resumes that of opts.State. base is the
@@ -217,7 +217,7 @@ func (r *Room) Close() error {
 }
 
 // Leave waits until the server has all sends, then ends the session itself: it
-// cannot be resumed.
+// cannot be resumed. When ctx ends before, the session lives on as after Close.
 func (r *Room) Leave(ctx context.Context) error {
 	defer r.Close()
 	r.mu.Lock()
@@ -227,22 +227,20 @@ func (r *Room) Leave(ctx context.Context) error {
 		return err
 	}
 	r.mu.Lock()
-	c := r.conn
+	r.leaving = true
+	if r.conn != nil {
+		r.conn.post(&frame{Op: opLeave})
+	}
 	r.mu.Unlock()
-	if c == nil {
-		return fmt.Errorf("client: leave %s: not connected", r.url)
-	}
-	c.post(&frame{Op: opLeave})
 	select {
-	case <-r.done: // by close code 1000
-		return nil
-	case <-c.done:
-		return nil
+	case <-r.done:
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(5 * time.Second):
-		return fmt.Errorf("client: leave %s: no answer", r.url)
+		return fmt.Errorf("client: leave %s: %w", r.url, ctx.Err())
 	}
+	if err := r.Err(); err != ErrClosed {
+		return err
+	}
+	return nil
 }
 
 // end makes the room end for a reason, unless it has one already.

@@ -102,7 +102,7 @@ func (r *Room) downloadFrame(c *connection, f *frame) {
 	d := r.loads[key]
 	if d == nil && f.Op == opBegin && f.Size != nil && *f.Size >= 0 && r.err == nil {
 		switch {
-		case slices.Contains(r.ended, key):
+		case slices.Contains(r.finished, key):
 			defer c.post(&frame{Op: opEnd, Transfer: key.id, From: key.from})
 		case r.opts.Accept == nil:
 			defer refuse(c, key, "this client takes no transfers")
@@ -148,7 +148,7 @@ func (r *Room) dropTransfers(err error) {
 	for _, d := range r.loads {
 		d.drop(err)
 	}
-	r.ended = nil
+	r.finished = nil
 }
 
 // dropDownloads ends the transfers from a peer.
@@ -224,8 +224,8 @@ func (d *download) close(err error) {
 	defer r.mu.Unlock()
 	delete(r.loads, d.key)
 	if err == nil {
-		r.ended = append(r.ended, d.key)
-		r.ended = r.ended[max(0, len(r.ended)-remembered):]
+		r.finished = append(r.finished, d.key)
+		r.finished = r.finished[max(0, len(r.finished)-remembered):]
 	}
 }
 

@@ -126,7 +126,9 @@ func (r *Room) deliver(c *connection, f *frame, size int) {
 
 // Receive returns the next message. Calling it says that the message before has
 // been dealt with: only then it is acknowledged, and the server forgets it.
-// Several goroutines must therefore not call it at the same time.
+// Several goroutines must therefore not call it at the same time. Who takes
+// longer than 20 s over one may be cut off as slow when many are waiting; the
+// room then resumes.
 //
 // After the room has ended it returns what is left, and then the room's Err.
 func (r *Room) Receive(ctx context.Context) (Message, error) {

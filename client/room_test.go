@@ -449,11 +449,16 @@ func TestStateGoesOn(t *testing.T) {
 	}
 }
 
+// TestLeave loses the connection on which it left.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, func(_ int, c *served) {
-			c.welcome(frame{})
-			c.say(&frame{Op: opAck, Seq: c.expect(opSend).Seq})
+		s := serve(t, func(n int, c *served) {
+			c.welcome(frame{Resumed: n > 1, Ack: uint64(n - 1)})
+			if n == 1 {
+				c.say(&frame{Op: opAck, Seq: c.expect(opSend).Seq})
+				c.expect(opLeave)
+				return
+			}
 			c.expect(opLeave)
 			c.ws.Close(1000, "left")
 		}, nil)
@@ -466,6 +471,9 @@ func TestLeave(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := r.Leave(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := r.Err(); !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
 	})

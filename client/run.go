@@ -41,7 +41,7 @@ func (r *Room) run() {
 			return
 		}
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
-			r.end(refused)
+			r.ended(refused)
 			return
 		}
 		if welcome {
@@ -59,6 +59,18 @@ func (r *Room) run() {
 			return
 		}
 	}
+}
+
+// ended notes that the server ended the session: as was asked, or not.
+func (r *Room) ended(refused *RefusedError) {
+	r.mu.Lock()
+	leaving := r.leaving
+	r.mu.Unlock()
+	if leaving && refused.Close == int(websocket.StatusNormalClosure) {
+		r.end(ErrClosed)
+		return
+	}
+	r.end(refused)
 }
 
 // finish tells everybody that the room has ended.
@@ -208,6 +220,9 @@ func (r *Room) welcome(c *connection, f *frame) {
 	}
 	r.mu.Lock()
 	r.conn = c
+	if r.leaving {
+		c.post(&frame{Op: opLeave})
+	}
 	for _, u := range r.uploads {
 		signal(u.wake)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -121,9 +122,26 @@ func join(t *testing.T, url string, o client.Options) *client.Room {
 	return r
 }
 
+// fewer makes rapid check 15 times, unless -rapid.checks asks for another
+// number: each check waits for connections to be made again, in real time.
+func fewer(t *testing.T) {
+	f := flag.Lookup("rapid.checks")
+	if was := f.Value.String(); was == f.DefValue {
+		if err := f.Value.Set("15"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := f.Value.Set(was); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestNothingIsLostOverCuts is the promise: over any cuts of both sides'
 // connections a receiver's log equals the sender's.
 func TestNothingIsLostOverCuts(t *testing.T) {
+	fewer(t)
 	url := startServer(t)
 	cuts := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -160,6 +178,7 @@ func TestNothingIsLostOverCuts(t *testing.T) {
 
 // TestTransfersGoOnOverCuts moves a file while both sides' connections break.
 func TestTransfersGoOnOverCuts(t *testing.T) {
+	fewer(t)
 	url := startServer(t)
 	cuts := 0
 	rapid.Check(t, func(rt *rapid.T) {

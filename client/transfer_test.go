@@ -57,7 +57,7 @@ func TestUploadGoesOn(t *testing.T) {
 			s := serve(t, func(n int, c *served) {
 				c.welcome(frame{Resumed: n > 1})
 				f := c.expect(opBegin)
-				if f.Transfer != 7 || *f.Size != int64(len(b)) || f.Kind != KindBytes || f.offset() != acked {
+				if f.Transfer != 7 || *f.Size != int64(len(b)) || f.Kind != KindBytes || f.offset() > acked {
 					t.Errorf("begin: %+v", f)
 				}
 				have = max(0, have-backwards)

@@ -74,7 +74,7 @@ func run() error {
 	flag.IntVar(&o.cuts, "cuts", 20, "bulk: how often sockets are cut")
 	flag.IntVar(&o.rate, "rate", 1000, "slow: messages a second that each of the others gets")
 	flag.IntVar(&o.rounds, "rounds", 5, "slow: pairs of runs")
-	flag.DurationVar(&o.length, "time", 0, "away: how long (90s); slow: of each run (10s)")
+	flag.DurationVar(&o.length, "time", 0, "away: how long (90s); slow: of each run (30s)")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
