@@ -171,8 +171,8 @@ func (r *Room) send(p *posting) {
 			}
 		}
 		for _, pair := range s.hosted.pairs {
-			if pair.live != nil {
-				r.sendToLink(s, pair.live, o, p.frames)
+			if pair.known() {
+				r.sendToPair(s, pair, o, p.frames)
 			}
 		}
 		return
@@ -189,8 +189,8 @@ func (r *Room) send(p *posting) {
 		done[to] = struct{}{}
 		if other != nil && other != s {
 			r.sendToSeat(s, other, m, o)
-		} else if pair := s.hosted.pairs[to]; pair != nil && pair.live != nil {
-			r.sendToLink(s, pair.live, o, p.frames)
+		} else if pair := s.hosted.pairs[to]; pair != nil && pair.known() {
+			r.sendToPair(s, pair, o, p.frames)
 		} else if to == r.server.id {
 			s.progressed(to, o) // nobody listens there
 		} else {
@@ -202,16 +202,6 @@ func (r *Room) send(p *posting) {
 func (r *Room) sendToSeat(from, to *Seat, m *Message, o *Outgoing) {
 	to.push(m)
 	from.progressed(to.id, o)
-}
-
-func (r *Room) sendToLink(s *Seat, l *link, o *Outgoing, frames [][]byte) {
-	err := ErrTooLarge
-	if frames != nil {
-		err = l.out.put(o.Channel, &outgoing{frames: frames, seat: s, ref: o.Ref, progress: o.Progress})
-	}
-	if err != nil {
-		s.push(Result{o.Ref, l.pair.remote, err})
-	}
 }
 
 // progressed reports a message as passed on to a peer in this process.

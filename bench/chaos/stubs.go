@@ -1,0 +1,9 @@
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+func away(context.Context, options) error { return errors.New("not yet") }
+func slow(context.Context, options) error { return errors.New("not yet") }
