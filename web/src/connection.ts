@@ -18,7 +18,8 @@ export interface Ending {
 /** Who is told what a connection hears. */
 export interface Listener {
   welcomed(welcome: Welcome): void
-  received(message: ServerMessage): void
+  /** `size` is that of the message on the wire, in characters or bytes. */
+  received(message: ServerMessage, size: number): void
   ended(ending: Ending): void
 }
 
@@ -73,12 +74,12 @@ export class Connection {
       message = this.codec.decode(frame)
     } catch (error) {
       const text = `a message of the server cannot be read: ${(error as Error).message}`
-      this.listener.received({ op: 'error', code: 'bad_message', message: text })
+      this.listener.received({ op: 'error', code: 'bad_message', message: text }, 0)
       return
     }
     if (message.op === 'error') this.complaint = message
     if (this.state === 'welcomed') {
-      this.listener.received(message)
+      this.listener.received(message, typeof frame === 'string' ? frame.length : frame.byteLength)
     } else if (message.op === 'welcome') {
       this.state = 'welcomed'
       clearTimeout(this.deadline)

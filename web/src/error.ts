@@ -16,3 +16,8 @@ export class Failure extends Error implements RoomError {
 export function unreadable(error: unknown): Failure {
   return new Failure('bad_data', `data: it cannot be read: ${(error as Error).message}`)
 }
+
+/** The end of a transfer that is not whole. */
+export function ended(reason = 'cancelled', text = reason): Failure {
+  return new Failure(reason, `transfer: ${text}`)
+}

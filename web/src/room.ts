@@ -4,12 +4,13 @@ import { RoomChannel, type Send } from './channel.ts'
 import type { Channel, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
-import { Emitter, guarded } from './emitter.ts'
-import { Failure, unreadable } from './error.ts'
+import { Emitter } from './emitter.ts'
+import { ended, Failure, unreadable } from './error.ts'
 import type { ClientMessage, Limits, ServerMessage, Welcome } from './message.ts'
 import { Outbox, type Entry } from './outbox.ts'
 import { bytesOf, jsonText, payloadOf, sizeOf } from './payload.ts'
 import { Pings } from './pings.ts'
+import { Reach } from './reach.ts'
 import { refusal } from './refusal.ts'
 import { SentLog } from './sent.ts'
 import { Session } from './session.ts'
@@ -161,7 +162,7 @@ export class JoinedRoom implements Room {
       const hello = this.session.hello(this.options.password, this.options.history)
       const connection = new Connection(this.address, hello, this.codec, {
         welcomed: (welcome) => this.welcomed(connection, welcome),
-        received: (message) => this.received(message),
+        received: (message, size) => this.tell(() => this.handle(message, size)),
         ended: resolve,
       })
       this.current = connection
@@ -177,7 +178,7 @@ export class JoinedRoom implements Room {
     if (lost !== undefined) {
       this.tell(() => this.events.emit('session:lost', lost))
       this.part(() => true)
-      this.receiver.close(new Failure('gone', 'transfer: the session was lost'))
+      this.receiver.close(ended('gone'))
     }
     this.id = welcome.peer
     this.mesh = welcome.mesh ?? welcome.peer
@@ -203,15 +204,11 @@ export class JoinedRoom implements Room {
     this.sender.proceed(this.limits.window, welcome.resumed)
   }
 
-  private received(message: ServerMessage): void {
-    this.tell(() => this.handle(message))
-  }
-
-  private handle(message: ServerMessage): void {
+  private handle(message: ServerMessage, size: number): void {
     switch (message.op) {
       case 'message': {
         const { channel, data, from, meta, history = false } = message
-        if (this.session.take(message.seq)) this.channels.get(channel)?.emit('message', data, from, meta, history)
+        if (this.session.take(message.seq, size)) this.channels.get(channel)?.emit('message', data, from, meta, history)
         break
       }
       case 'ack':
@@ -229,21 +226,18 @@ export class JoinedRoom implements Room {
       }
       case 'result': {
         const { seq, transfer, peer, error, message: text } = message
-        const sent = transfer === undefined ? this.sent.get(seq!) : this.sender.missed(transfer, peer)
-        if (transfer !== undefined && !sent) break
-        this.events.emit('result', { peer, error, message: text, ...(sent && { channel: sent.channel, meta: sent.meta }) })
+        const reach = transfer === undefined ? this.sent.get(seq!) : this.sender.reach(transfer)
+        if (reach ? !reach.missed(peer) : transfer !== undefined) break // the server has said so before
+        this.events.emit('result', { peer, error, message: text, ...(reach && { channel: reach.channel, meta: reach.meta }) })
         break
       }
-      case 'progress':
-        if (message.transfer !== undefined) {
-          this.sender.progress(message.transfer, message.peer, message.fraction)
-        } else if (message.seq !== undefined) {
-          const sent = this.sent.get(message.seq)
-          if (sent?.onProgress) guarded(sent.onProgress, message.fraction, message.peer, sent.meta)
-        } else if (message.channel !== undefined) {
-          this.channels.get(message.channel)?.emit('progress', message.fraction, message.peer, message.meta)
-        }
+      case 'progress': {
+        const { seq, transfer, channel, peer, fraction, meta } = message
+        if (transfer !== undefined) this.sender.reach(transfer)?.progress(peer, fraction)
+        else if (seq !== undefined) this.sent.get(seq)?.progress(peer, fraction)
+        else if (channel !== undefined) this.channels.get(channel)?.emit('progress', fraction, peer, meta)
         break
+      }
       case 'ping':
         this.say({ op: 'pong', id: message.id })
         break
@@ -261,7 +255,7 @@ export class JoinedRoom implements Room {
       case 'error': {
         const error = new Failure(message.code, message.message)
         if (message.seq !== undefined) this.outbox.refuse(message.seq, error)
-        else if (message.transfer !== undefined && message.from === undefined) this.sender.cancel(message.transfer, error)
+        else if (message.transfer !== undefined && message.from === undefined) this.sender.fault(message.transfer, error)
         else if (message.id !== undefined) this.pings.finish(message.id, message.code)
         else this.events.emit('error', error)
       }
@@ -312,6 +306,7 @@ export class JoinedRoom implements Room {
     const metaText = meta == null ? '' : jsonText('meta', meta)
     const beside = { to: targets, meta: metaText ? JSON.parse(metaText) : undefined }
 
+    const reach = new Reach(channel, meta, onProgress)
     const { kind, data, raw } = payloadOf(value)
     const seq = ++this.lastSeq
     const encode = (data: unknown) => this.codec.encode({ op: 'send', seq, channel, data, ...beside, progress: onProgress && true })
@@ -320,13 +315,13 @@ export class JoinedRoom implements Room {
     // JSON may be many times as long as what it says.
     if (!whole || (frame && sizeOf(frame) > this.frameLimit)) {
       const blob = raw instanceof Blob ? raw : new Blob([raw as BlobPart])
-      return this.sender.send({ channel, kind, blob, ...beside, onProgress }, signal)
+      return this.sender.send({ kind, blob, ...beside, reach }, signal)
     }
     return new Promise((resolve, reject) => {
       const settle = onAbort(signal, (reason) => this.outbox.withdraw(entry, reason), resolve, reject)
       const entry: Entry = { seq, size: sizeOf(frame ?? raw), frame, settle }
       this.outbox.add(entry)
-      this.sent.add(seq, { channel, meta, onProgress })
+      this.sent.add(seq, reach)
       if (raw instanceof Blob) {
         raw
           .arrayBuffer()

@@ -2,6 +2,7 @@ import type { ClientMessage, Hello, Welcome } from './message.ts'
 import type { Ticket } from './ticket.ts'
 
 const ackEvery = 32 // messages; docs/gateway.md asks for 64 at most
+const ackBytes = 16 * 1024 // and for 32 KiB
 const ackWithin = 100 // milliseconds; docs/gateway.md asks for a second at most
 
 /** A session as it outlives its connections: the token to resume it, and which of its messages we have. */
@@ -9,6 +10,8 @@ export class Session {
   private token: string | undefined
   private received: number // the highest seq of a message that the application was given
   private acknowledged: number
+  private messages = 0 // that were not acknowledged
+  private bytes = 0
   private timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
@@ -40,14 +43,14 @@ export class Session {
   }
 
   /** Whether a message is new; it is then ours to deliver, and will be acknowledged. */
-  take(seq: number): boolean {
+  take(seq: number, size: number): boolean {
     if (seq <= this.received) return false
     this.received = seq
-    if (++this.unacknowledged >= ackEvery) this.acknowledge()
+    this.bytes += size
+    if (++this.messages >= ackEvery || this.bytes >= ackBytes) this.acknowledge()
     else this.timer ??= setTimeout(() => this.acknowledge(), ackWithin)
     return true
   }
-  private unacknowledged = 0
 
   /** Stops the clock. */
   close(): void {
@@ -57,7 +60,7 @@ export class Session {
   private acknowledge(): void {
     clearTimeout(this.timer)
     this.timer = undefined
-    this.unacknowledged = 0
+    this.messages = this.bytes = 0
     if (this.received <= this.acknowledged) return
     this.acknowledged = this.received
     this.say({ op: 'ack', seq: this.received }) // lost without a connection: the next hello says it too

@@ -160,6 +160,20 @@ test('a recipient that was not reached is told by the room', async (t) => {
   assert.deepEqual(await result, [{ peer: 'nobody', error: 'unknown_peer', message: 'no peer nobody', channel: 'chat', meta: { id: 1 } }])
 })
 
+test('what the server says again after resuming is not told again', async (t) => {
+  const { room, server } = await setUp(t)
+  const told = []
+  room.on('result', ({ error }) => told.push(error))
+  await room.channel('chat').send('x', { to: [], progress: (fraction, peer) => told.push(`${peer} ${fraction}`) })
+  const [session] = server.sessions
+  for (let n = 0; n < 2; n++) {
+    session.tell({ op: 'progress', seq: 1, peer: 'a', fraction: 1 })
+    session.tell({ op: 'result', seq: 1, peer: 'b', error: 'gone', message: 'gone' })
+  }
+  await room.ping()
+  assert.deepEqual(told, ['a 1', 'gone'])
+})
+
 test('a send that the server refuses rejects, and the next one does not', async (t) => {
   const { room } = await setUp(t)
   await assert.rejects(room.channel('refused').send('x'), { code: 'channel_name', message: 'channel: refused' })

@@ -79,6 +79,12 @@ test('messages that came meanwhile come after, once, and are acknowledged', asyn
   await until(() => seen.length === 100 && session.unacknowledged.length === 0)
   assert.ok(session.received.filter(({ op }) => op === 'ack').length <= 100 / 32 + 2, 'not each by itself')
 
+  const acks = () => session.received.filter(({ op }) => op === 'ack').length
+  const before = acks()
+  for (let n = 0; n < 4; n++) server.deliver(server.peers.get(other.id), { channel: 'bulk', data: 'x'.repeat(16_384) })
+  await until(() => session.unacknowledged.length === 0)
+  assert.equal(acks(), before + 4, 'large ones each by itself')
+
   server.silent = true // acknowledgements are lost
   for (let n = 100; n < 110; n++) server.deliver(server.peers.get(other.id), { channel: 'chat', data: n })
   await until(() => seen.length === 110)
@@ -92,7 +98,7 @@ test('messages that came meanwhile come after, once, and are acknowledged', asyn
     Array.from({ length: 120 }, (_, n) => n),
   )
   const hello = session.received.findLast(({ op }) => op === 'hello')
-  assert.equal(hello.ack, 110)
+  assert.equal(hello.ack, 114)
   assert.equal(hello.resume, session.token)
   await until(() => session.unacknowledged.length === 0)
 })

@@ -306,6 +306,22 @@ test('what is put together in memory is bounded; a stream is not', async (t) => 
   assert.deepEqual([answer(3).op, answer(4).op, answer(5).reason], ['begin', 'begin', 'unknown'])
 })
 
+test('a question that the server refuses, and a fault that it lets pass', async (t) => {
+  const { alice, bob, server, session } = await pair(t)
+  bob.channel('file').on('message', () => {})
+  const { begin, chunk } = server.transfers
+  server.transfers.begin = (who, { transfer }) => who.tell({ op: 'error', code: 'too_large', message: 'meta', transfer })
+  await assert.rejects(alice.channel('file').send(big), { code: 'too_large', message: 'meta' })
+  server.transfers.begin = begin
+  server.transfers.chunk = (who, message) => {
+    if (message.offset < 500_000) return chunk.call(server.transfers, who, message)
+    server.transfers.chunk = chunk
+    session(alice).tell({ op: 'error', code: 'bad_offset', message: 'not this one', transfer: message.transfer })
+    session(alice).tell({ op: 'begin', transfer: message.transfer, offset: message.offset })
+  }
+  await alice.channel('file').send(big)
+})
+
 test('a Blob that cannot be read', async (t) => {
   const { alice, bob } = await pair(t)
   bob.channel('file').on('message', () => assert.fail('delivered'))

@@ -1,5 +1,5 @@
 import type { IncomingTransfer } from '../client.ts'
-import { Failure } from '../error.ts'
+import { ended, Failure } from '../error.ts'
 import type { Kind, Offer, TransferMessage } from '../message.ts'
 import { wellFormed } from '../payload.ts'
 import { Sha256 } from '../sha256.ts'
@@ -59,7 +59,7 @@ export class Incoming implements IncomingTransfer {
   }
 
   cancel(reason = 'cancelled'): void {
-    this.give(new Failure('cancelled', `transfer: ${reason}`), wellFormed(reason.slice(0, 85))) // 255 bytes at most
+    this.give(ended('cancelled', reason), wellFormed(reason.slice(0, 85))) // 255 bytes at most
   }
 
   /** Says where the bytes go. */
@@ -126,7 +126,7 @@ export class Incoming implements IncomingTransfer {
   }
 
   private corrupt(): void {
-    this.give(new Failure('corrupt', 'transfer: what came is not what was sent'), 'corrupt')
+    this.give(ended('corrupt'), 'corrupt')
   }
 
   // Gives it up.

@@ -1,26 +1,22 @@
-import type { OnProgress } from '../client.ts'
-import { guarded } from '../emitter.ts'
 import { unreadable } from '../error.ts'
 import type { Kind, TransferMessage } from '../message.ts'
+import type { Reach } from '../reach.ts'
 import { Source } from './source.ts'
 
 const chunk = 64 * 1024
 
 /** A payload, and where it is to go. */
 export interface Order {
-  channel: string
   kind: Kind
   blob: Blob
   to?: string[] | undefined
   meta?: unknown
-  onProgress?: OnProgress | undefined
+  reach: Reach
 }
 
 /** A transfer of ours (docs/gateway.md, 'Transfers'): asked for, sent as far as the window goes, ended. */
 export class Outgoing {
   private readonly source: Source
-  private readonly reached = new Map<string, number>() // peer -> the fraction that was told
-  private readonly given = new Set<string>() // peers that were given up
   private flowing = false // between the server's begin and the loss of the connection
   private reading = false
   private ended = false // all chunks and the end were sent
@@ -39,10 +35,10 @@ export class Outgoing {
 
   /** Asks, on a new connection or for the first time. */
   begin(window: number): void {
-    const { channel, kind, to, meta } = this.order
+    const { reach, kind, to, meta } = this.order
     this.flowing = false
     this.window = window
-    this.say({ op: 'begin', transfer: this.id, offset: this.acknowledged, channel, size: this.source.size, kind, to, meta })
+    this.say({ op: 'begin', transfer: this.id, offset: this.acknowledged, channel: reach.channel, size: this.source.size, kind, to, meta })
   }
 
   /** The connection is gone. */
@@ -69,24 +65,9 @@ export class Outgoing {
     void this.pump()
   }
 
-  /** Tells how far it is with a recipient. What was told does not fall, though a transfer may go back. */
-  progress(peer: string, fraction: number): void {
-    if (fraction <= (this.reached.get(peer) ?? 0)) return
-    this.reached.set(peer, fraction)
-    if (this.order.onProgress) guarded(this.order.onProgress, fraction, peer, this.order.meta)
-  }
-
-  /** A recipient was given up. Returns whether that is news: after resuming it may come again. */
-  missed(peer: string): boolean {
-    const news = !this.given.has(peer)
-    this.given.add(peer)
-    this.reached.delete(peer)
-    return news
-  }
-
-  /** Everybody else has it; the report of that may have been lost with a connection. */
-  complete(): void {
-    for (const peer of this.reached.keys()) this.progress(peer, 1)
+  /** Whether the server has not answered our question yet. */
+  get asking(): boolean {
+    return !this.flowing
   }
 
   // Sends what may be sent. Whatever happens while a piece is read, only what continues is sent.

@@ -1,5 +1,5 @@
 import type { RoomChannel } from '../channel.ts'
-import { Failure } from '../error.ts'
+import { ended } from '../error.ts'
 import type { Offer, TransferMessage, TransferReport } from '../message.ts'
 import { valueOf } from '../payload.ts'
 import { Incoming } from './incoming.ts'
@@ -35,7 +35,7 @@ export class Receiver {
         transfer?.end(message.hash)
         break
       case 'cancel':
-        transfer?.fail(new Failure(message.reason ?? 'cancelled', `transfer: cancelled: ${message.reason ?? 'by its sender'}`))
+        transfer?.fail(ended(message.reason))
     }
   }
 
@@ -47,7 +47,7 @@ export class Receiver {
   /** The rest of what a peer was sending will not come. */
   left(peer: string): void {
     for (const transfer of [...this.underWay.values()]) {
-      if (transfer.peer === peer) transfer.fail(new Failure('gone', 'transfer: its sender has left'))
+      if (transfer.peer === peer) transfer.fail(ended('gone'))
     }
   }
 

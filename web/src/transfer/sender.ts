@@ -1,6 +1,7 @@
 import { onAbort } from '../abort.ts'
-import { Failure } from '../error.ts'
+import { ended, Failure } from '../error.ts'
 import type { TransferMessage, TransferReport } from '../message.ts'
+import type { Reach } from '../reach.ts'
 import { Outgoing, type Order } from './outgoing.ts'
 
 const most = 16 // transfers of one sender at a time (docs/gateway.md, 'too_many')
@@ -51,25 +52,25 @@ export class Sender {
         transfer.acknowledge(message.offset)
         break
       case 'end':
-        transfer.complete()
+        transfer.order.reach.complete()
         this.finish(message.transfer)
         break
       case 'cancel':
-        this.finish(message.transfer, new Failure(message.reason ?? 'cancelled', `transfer: cancelled: ${message.reason}`))
+        this.finish(message.transfer, ended(message.reason))
     }
   }
 
-  progress(id: number, peer: string, fraction: number): void {
-    this.sendings.get(id)?.transfer.progress(peer, fraction)
+  /** Whom it has reached so far; nothing once it has ended. */
+  reach(id: number): Reach | undefined {
+    return this.sendings.get(id)?.transfer.order.reach
   }
 
-  /** A recipient was given up. Returns what it was to get, if that is news. */
-  missed(id: number, peer: string): Order | undefined {
-    const transfer = this.sendings.get(id)?.transfer
-    return transfer?.missed(peer) ? transfer.order : undefined
+  /** The server found fault with what we said of a transfer. It goes on, if it had begun. */
+  fault(id: number, error: Failure): void {
+    if (this.sendings.get(id)?.transfer.asking) this.cancel(id, error)
   }
 
-  /** It has ended, because of `error` where there is one. */
+  // It has ended, because of `error` where there is one.
   private finish(id: number, error?: unknown): void {
     const sending = this.sendings.get(id)
     if (!sending) return
@@ -116,8 +117,8 @@ export class Sender {
     this.sendings.get(id)?.transfer.begin(this.window)
   }
 
-  /** Ends it for all, because of `error`. */
-  cancel(id: number, error: unknown): void {
+  // Ends it for all, because of `error`.
+  private cancel(id: number, error: unknown): void {
     const sending = this.sendings.get(id)
     if (!sending) return
     if (this.underWay().includes(id)) {
