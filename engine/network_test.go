@@ -1,17 +1,13 @@
 package engine_test
 
 import (
-	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"text/tabwriter"
@@ -19,11 +15,12 @@ import (
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
+	"github.com/genosrtc/caddy-genosrtc/internal/bulk"
 )
 
 var (
 	networks = flag.Bool("networks", false, "TestNetworks: all networks and 16 MiB, instead of a few and 2 MiB")
-	seed     = flag.Uint64("seed", 0, "what befalls the packets; 0: another one each time")
+	seed     = flag.Uint64("seed", 0, "TestNetworks: what befalls the packets; 0: another one each time")
 )
 
 // network is a cell of the matrix.
@@ -46,17 +43,10 @@ func allNetworks() []network {
 		network{"reordering 5 %, RTT 50 ms", memnet.Path{RTT: rtt, Reorder: 0.05}},
 		network{"duplication 5 %, RTT 50 ms", memnet.Path{RTT: rtt, Duplicate: 0.05}},
 		network{"256 kbit/s, RTT 50 ms", memnet.Path{RTT: rtt, Rate: 256e3}},
-		network{"20 Mbit/s, RTT 50 ms, dark for 30 s", memnet.Path{RTT: rtt, Rate: 20e6, BlackoutAfter: 63 * time.Second, Blackout: 30 * time.Second}},
+		network{"20 Mbit/s, RTT 50 ms, dark for 30 s", memnet.Path{RTT: rtt, Rate: 20e6, BlackoutAfter: 3 * time.Second, Blackout: 30 * time.Second}},
 		network{"all of it, 2 Mbit/s, RTT 200 ms", memnet.Path{RTT: 4 * rtt, Rate: 2e6, Loss: 0.02, Reorder: 0.02, Duplicate: 0.02}},
 	)
 }
-
-const (
-	// perMessage is what one message carries, and perLink what a sender has
-	// under way that was not acknowledged: in the outbox and in the transport.
-	perMessage = 128 << 10
-	perLink    = 1 << 20
-)
 
 // Whatever the network does, a link carries everything, in order; progress
 // grows, and ends at exactly 1; and little waits in memory.
@@ -76,24 +66,45 @@ func TestNetworks(t *testing.T) {
 	t.Logf("-seed %d", *seed)
 	var out strings.Builder
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "network, %d MiB\ttime\tgoodput\tpeak in the transport\tin all\t\n", size>>20)
+	fmt.Fprintf(table, "network, %d MiB\ttime\tgoodput\tpeak in the transport\twith the outbox\t\n", size>>20)
 	for _, n := range list {
 		t.Run(n.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				net := memnet.New()
 				net.Path, net.Seed = &n.Path, *seed
-				b := newBulk(t, net)
-				took := b.carry(t, size)
+				l, _ := linked(t, net)
+				took, err := l.Carry(t.Context(), size)
+				if err != nil {
+					t.Fatal(err)
+				}
 				fmt.Fprintf(table, "%s\t%.1f s\t%.3f MB/s\t%d KiB\t%d KiB\t\n", n.name,
-					took.Seconds(), float64(size)/1e6/took.Seconds(), b.peak.Load()>>10, b.most>>10)
-				if b.peak.Load() > 1<<20 || b.most > 1<<20 {
-					t.Errorf("%d bytes buffered, %d in all", b.peak.Load(), b.most)
+					took.Seconds(), float64(size)/1e6/took.Seconds(), l.Peak()>>10, l.Most()>>10)
+				if l.Peak() > 1<<20 || l.Most() > 1<<20 {
+					t.Errorf("%d bytes buffered in the transport, %d with the outbox", l.Peak(), l.Most())
 				}
 			})
 		})
 	}
 	table.Flush()
-	io.WriteString(os.Stdout, out.String())
+	if testing.Verbose() {
+		io.WriteString(os.Stdout, out.String())
+	}
+}
+
+// linked links two engines over a network, and returns the sender's end of it.
+func linked(t *testing.T, net *memnet.Network) (*bulk.Link, *memnet.Endpoint) {
+	t.Helper()
+	from, to := net.Endpoint("from"), net.Endpoint("to")
+	l, err := bulk.New(t.Context(), bulk.End{Signaling: from, Transport: from}, bulk.End{Signaling: to, Transport: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l, from
 }
 
 // What a link took but the other end did not acknowledge is no progress, and is
@@ -102,10 +113,10 @@ func TestUnderWayIsNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New()
 		net.Path = &memnet.Path{RTT: 2 * time.Second}
-		b := newBulk(t, net)
+		l, from := linked(t, net)
 		send := func(ref uint64) {
-			if err := b.from.Send(t.Context(), engine.Outgoing{
-				Ref: ref, Channel: "chat", To: []string{b.target}, Progress: true, Content: text("hello"),
+			if err := l.From.Send(t.Context(), engine.Outgoing{
+				Ref: ref, Channel: "chat", To: []string{l.Target}, Progress: true, Content: text("hello"),
 			}); err != nil {
 				t.Fatal(err)
 			}
@@ -115,17 +126,17 @@ func TestUnderWayIsNotThere(t *testing.T) {
 		send(2)
 		send(3)
 		time.Sleep(time.Second)
-		b.ends[0].Cut()
+		from.Cut()
 		time.Sleep(time.Second)
-		events, err := b.from.Next(t.Context(), nil)
+		events, err := l.From.Next(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		events = slices.DeleteFunc(events, func(e engine.Event) bool { _, other := e.(engine.PeerEvent); return other })
 		want := []engine.Event{
-			engine.Progress{Ref: 1, Peer: b.target, Fraction: 1},
-			engine.Result{Ref: 2, Peer: b.target, Err: engine.ErrPeerGone},
-			engine.Result{Ref: 3, Peer: b.target, Err: engine.ErrPeerGone},
+			engine.Progress{Ref: 1, Peer: l.Target, Fraction: 1},
+			engine.Result{Ref: 2, Peer: l.Target, Err: engine.ErrPeerGone},
+			engine.Result{Ref: 3, Peer: l.Target, Err: engine.ErrPeerGone},
 		}
 		if fmt.Sprint(events) != fmt.Sprint(want) {
 			t.Errorf("told %v, want %v", events, want)
@@ -139,164 +150,37 @@ func TestSlowIsNotSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New()
 		net.Path = &memnet.Path{RTT: 50 * time.Millisecond, Rate: 20_000}
-		if took := newBulk(t, net).carry(t, 256<<10); took < 90*time.Second {
-			t.Errorf("that took only %s", took)
+		l, _ := linked(t, net)
+		took, err := l.Carry(t.Context(), 256<<10)
+		if err != nil || took < 90*time.Second {
+			t.Errorf("took %s: %v", took, err)
 		}
 	})
 }
 
-// bulk is two servers, and a seat at each, linked.
-type bulk struct {
-	from, to *engine.Attachment
-	target   string             // the peer that the receiver is heard by
-	ends     []*memnet.Endpoint // of both
-	peak     atomic.Int64
-	most     int
-}
-
-func newBulk(t *testing.T, net *memnet.Network) *bulk {
-	b := new(bulk)
-	open := func(name string) *engine.Room {
-		e := net.Endpoint(name)
-		b.ends = append(b.ends, e)
-		n := engine.New(engine.Config{Signaling: e, Transport: watched{e, &b.peak}, Clock: net.Clock, Logger: slog.New(slog.DiscardHandler)})
-		r, err := n.Open(engine.RoomConfig{Name: "demo", Identity: engine.IdentityServer})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := n.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		})
-		return r
-	}
-	sit := func(r *engine.Room) (*engine.Attachment, []engine.Peer) {
-		s, peers, err := r.Join(t.Context(), engine.SeatConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s, peers
-	}
-	there, here := open("there"), open("here")
-	var peers []engine.Peer
-	b.to, peers = sit(there)
-	b.target = peers[0].ID // its server
-	time.Sleep(time.Minute)
-	// A link that is up: whoever sits down now is told of it.
-	b.from, peers = sit(here)
-	if !slices.ContainsFunc(peers, func(p engine.Peer) bool { return p.ID == b.target }) {
-		t.Fatalf("not linked after a minute: %v", peers)
-	}
-	return b
-}
-
-// carry sends so many bytes, as messages that follow each other as soon as
-// there is room, and returns the time until the last one was acknowledged.
-func (b *bulk) carry(t *testing.T, size int) time.Duration {
-	data := make([]byte, size)
-	rand.NewChaCha8([32]byte{byte(size >> 20)}).Read(data)
-	received := make(chan []byte, 1)
-	go func() { received <- b.receive(t, size) }()
-
-	start := time.Now()
-	var (
-		messages  = size / perMessage
-		sent      int
-		arrived   int     // messages
-		all, last float64 // messages, with the part of the one that is under way
-	)
-	for arrived < messages {
-		for ; sent < messages && sent*perMessage+perMessage-int(all*perMessage) <= perLink; sent++ {
-			b.most = max(b.most, sent*perMessage+perMessage-int(all*perMessage))
-			if err := b.from.Send(t.Context(), engine.Outgoing{
-				Ref: uint64(sent), Channel: "bulk", To: []string{b.target}, Progress: true,
-				Content: engine.Content{Kind: engine.Binary, Data: data[sent*perMessage:][:perMessage]},
-			}); err != nil {
+// A bulk transfer leaves small messages of another channel quick, and they
+// leave it its rate: on a link of 20 Mbit/s and 50 ms there and back.
+func TestBulkBesideSmallMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New()
+		net.Path = &memnet.Path{Rate: 20e6, RTT: 50 * time.Millisecond}
+		measure := func(bulk, small bool) bulk.Mixed {
+			l, _ := linked(t, net)
+			m, err := l.Mix(t.Context(), 30*time.Second, bulk, small)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		events, err := b.from.Next(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range events {
-			switch e := e.(type) {
-			case engine.Result:
-				t.Fatalf("after %s: message %d did not reach %s: %v", time.Since(start), e.Ref, e.Peer, e.Err)
-			case engine.Progress:
-				if e.Ref != uint64(arrived) {
-					t.Fatalf("progress of message %d in %d", e.Ref, arrived)
-				}
-				if all = float64(arrived) + e.Fraction; all <= last {
-					t.Fatalf("progress from %v to %v of %d", last, all, messages)
-				}
-				if last = all; e.Fraction == 1 {
-					arrived++
-				}
+			if err := l.Close(); err != nil {
+				t.Error(err)
 			}
+			return m
 		}
-	}
-	took := time.Since(start)
-	if all/float64(messages) != 1 {
-		t.Errorf("progress ended at %v", all/float64(messages))
-	}
-	if !bytes.Equal(<-received, data) {
-		t.Error("something else arrived")
-	}
-	return took
-}
-
-func (b *bulk) receive(t *testing.T, size int) []byte {
-	data := make([]byte, 0, size)
-	for len(data) < size {
-		events, err := b.to.Next(t.Context(), nil)
-		if err != nil {
-			t.Error(err)
-			return nil
+		alone, quiet, both := measure(true, false), measure(false, true), measure(true, true)
+		later, kept := both.P99.Seconds()/quiet.P99.Seconds(), both.Rate/alone.Rate
+		t.Logf("small messages: p99 %s alone, %s beside the bulk: %.2f times", quiet.P99, both.P99, later)
+		t.Logf("bulk: %.3f MB/s alone, %.3f MB/s beside small messages: %.2f of it", alone.Rate/1e6, both.Rate/1e6, kept)
+		if later > 3 || kept < 0.85 || alone.Rate < 0.85*20e6/8 {
+			t.Error("want at most 3 times, at least 0.85 of it, and alone 0.85 of the link")
 		}
-		for _, e := range events {
-			if e, ok := e.(*engine.Message); ok {
-				data = append(data, e.Content.Data...)
-			}
-		}
-	}
-	return data
-}
-
-// watched notes the most that a link's transport held.
-type watched struct {
-	engine.Transport
-	peak *atomic.Int64
-}
-
-type watchedLink struct {
-	engine.Link
-	peak *atomic.Int64
-}
-
-func (w watched) Answer(ctx context.Context, offer string, h engine.LinkHandler) (engine.Link, string, error) {
-	l, sdp, err := w.Transport.Answer(ctx, offer, h)
-	if err != nil {
-		return nil, "", err
-	}
-	return watchedLink{l, w.peak}, sdp, nil
-}
-
-func (w watched) Offer(ctx context.Context, h engine.LinkHandler) (engine.Link, string, error) {
-	l, sdp, err := w.Transport.Offer(ctx, h)
-	if err != nil {
-		return nil, "", err
-	}
-	return watchedLink{l, w.peak}, sdp, nil
-}
-
-func (w watchedLink) Send(b []byte) error {
-	err := w.Link.Send(b)
-	for held := int64(w.Buffered()); ; {
-		peak := w.peak.Load()
-		if held <= peak || w.peak.CompareAndSwap(peak, held) {
-			return err
-		}
-	}
+	})
 }

@@ -8,6 +8,12 @@
 //
 // Each contestant is two processes on the loopback address. They are measured
 // in turn; it is the ratios of one round that count.
+//
+//	go run ./bench/link -shaped
+//
+// measures instead what small messages on one channel notice of a bulk transfer
+// on another, and the other way round: over pion, on a network in memory of
+// 20 Mbit/s and 50 ms.
 package main
 
 import (
@@ -17,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/rounds"
 )
@@ -26,6 +33,8 @@ var (
 	size   = flag.Int("size", 128, "MiB in one direction")
 	gogc   = flag.Int("gogc", 400, "GOGC of our processes and of bare pion's")
 	folder = flag.String("trystero", "", "folder with trystero, node-datachannel and ws in its node_modules")
+	shape  = flag.Bool("shaped", false, "small messages beside a bulk transfer, on a shaped link")
+	each   = flag.Duration("time", 30*time.Second, "duration of one measurement with -shaped")
 	role   = flag.String("role", "", "what the driver starts its child processes with")
 )
 
@@ -41,6 +50,12 @@ func main() {
 	if *role != "" {
 		if err := child(*role, bytes); err != nil {
 			log.Fatalf("%s: %v", *role, err)
+		}
+		return
+	}
+	if *shape {
+		if err := measureShaped(*runs, *each, os.Stdout, os.Stderr); err != nil {
+			log.Fatal(err)
 		}
 		return
 	}

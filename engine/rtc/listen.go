@@ -7,6 +7,8 @@ import (
 	"net"
 	"strconv"
 	"syscall"
+
+	"github.com/pion/transport/v4"
 )
 
 // socketBuffer is the size of the sockets' buffers in bytes. The system's
@@ -64,6 +66,19 @@ func listen(address string, log *slog.Logger) ([]net.PacketConn, error) {
 			"bytes", got, "wanted", socketBuffer, "hint", "sysctl -w net.core.rmem_max="+strconv.Itoa(socketBuffer))
 	}
 	return shared, nil
+}
+
+// listenIn opens the socket of an address in a network other than the machine's.
+func listenIn(n transport.Net, address string) ([]net.PacketConn, error) {
+	a, err := n.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := n.ListenUDP("udp", a)
+	if err != nil {
+		return nil, err
+	}
+	return []net.PacketConn{socket}, nil
 }
 
 // number is a port that SplitHostPort accepted; ListenUDP refuses a bad one.

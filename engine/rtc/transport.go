@@ -37,6 +37,9 @@ type Config struct {
 	// An unreachable one delays every link.
 	STUN   []string
 	Logger *slog.Logger // nil: slog.Default()
+	// Net is the network that sockets are opened in, for simulations; UDP then
+	// names a host. Nil: the machine's.
+	Net transport.Net
 }
 
 const (
@@ -79,14 +82,20 @@ func New(cfg Config) (*Transport, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	sockets, err := listen(cfg.UDP, log)
-	if err != nil {
-		return nil, fmt.Errorf("listen for WebRTC on udp %s: %w", cfg.UDP, err)
+	network, sockets, err := cfg.Net, []net.PacketConn(nil), error(nil)
+	if network == nil {
+		sockets, err = listen(cfg.UDP, log)
+		if err == nil {
+			network, err = newMachine()
+		}
+	} else {
+		sockets, err = listenIn(network, cfg.UDP)
 	}
-	m, err := newMachine()
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("listen for WebRTC on udp %s: %w", cfg.UDP, err)
+	} else {
 		var t *Transport
-		if t, err = open(cfg, m, sockets); err == nil {
+		if t, err = open(cfg, network, sockets); err == nil {
 			return t, nil
 		}
 	}
