@@ -26,11 +26,12 @@ func TestNetworks(t *testing.T) {
 	for _, loss := range []float64{0, 0.01, 0.05} {
 		for _, rtt := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond} {
 			t.Run(fmt.Sprintf("loss %g %%, RTT %s", 100*loss, rtt), func(t *testing.T) {
-				t.Parallel() // it is waiting that takes the time
+				// One after the other: vnet numbers its cards without a lock.
 				n, err := shaped.New(shaped.Path{RTT: rtt, Loss: loss, Seed: *seed})
 				if err != nil {
 					t.Fatal(err)
 				}
+				t.Parallel() // it is waiting that takes the time
 				signaling := memnet.New()
 				l, err := bulk.New(t.Context(),
 					bulk.End{Signaling: signaling.Endpoint("from"), Transport: n.Ends[0]},

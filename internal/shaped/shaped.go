@@ -29,7 +29,7 @@ const (
 	// queue is how many bytes wait for their turn at a limited rate, and burst
 	// how many pass at once.
 	queue = 1 << 20
-	burst = 4 << 10
+	burst = 16 << 10
 )
 
 // Network is the network and the two ends in it.
