@@ -74,6 +74,7 @@ func (s *Server) apply(cfg Config) error {
 	for _, room := range stay {
 		if r, ok := s.node.Room(room.Name); ok {
 			r.SetIdentity(room.Identity)
+			r.SetRedeliver(room.Redeliver)
 			r.SetDurable(room.Durable)
 		}
 	}

@@ -50,7 +50,8 @@ type Config struct {
 }
 
 // Room is a room that the server takes part in: the database name that an app
-// passes to gdb(name), the room's password, and the identity of its sessions.
+// passes to gdb(name), the room's password, the identity of its sessions, and
+// the channels on which browsers get what a lost link may have lost once more.
 type Room = engine.RoomConfig
 
 // Limits bound what others can make the server hold. A zero field means its
@@ -79,6 +80,11 @@ func (c Config) Validate() error {
 		}
 		if slices.ContainsFunc(c.Rooms[:i], func(r Room) bool { return r.Name == room.Name }) {
 			errs = append(errs, fmt.Errorf("room %q is configured twice", room.Name))
+		}
+		for _, channel := range room.Redeliver {
+			if !engine.ValidChannel(channel) {
+				errs = append(errs, fmt.Errorf("room %q: channel %q: %w", room.Name, channel, engine.ErrChannelName))
+			}
 		}
 	}
 	for _, relay := range c.Relays {

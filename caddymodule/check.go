@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/genosrtc/caddy-genosrtc"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
 // The checks of single values run twice: on the Caddyfile, where an error can
@@ -30,6 +31,13 @@ func parseIdentity(v string) (genosrtc.Identity, error) {
 		return genosrtc.IdentityServer, nil
 	}
 	return 0, fmt.Errorf("identity %q is neither session nor server", v)
+}
+
+func checkChannel(v string) error {
+	if !engine.ValidChannel(v) {
+		return fmt.Errorf("channel %q: %w", v, engine.ErrChannelName)
+	}
+	return nil
 }
 
 func checkIdentity(v string) error {

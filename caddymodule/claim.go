@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -36,8 +37,8 @@ func (c *claim) add(s *site, rooms []genosrtc.Room) error {
 		switch {
 		case i < 0:
 			c.config.Rooms = append(c.config.Rooms, room)
-		case c.config.Rooms[i] != room:
-			return fmt.Errorf("room %q is configured in another way by another site: password, identity and durable must be the same", room.Name)
+		case !reflect.DeepEqual(c.config.Rooms[i], room):
+			return fmt.Errorf("room %q is configured in another way by another site: password, identity, redeliver and durable must be the same", room.Name)
 		}
 	}
 	c.sites = append(c.sites, s)

@@ -27,6 +27,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		room <name> {
 //			password <password>
 //			identity session|server
+//			redeliver <channel...>
 //			durable
 //		}
 //		origins <origin...>
@@ -110,13 +111,17 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 			if err := checkLiteral(room.Identity, checkIdentity); err != nil {
 				return d.WrapErr(err)
 			}
+		case "redeliver":
+			if err := list(d, &room.Redeliver, checkChannel); err != nil {
+				return err
+			}
 		case "durable":
 			if d.NextArg() {
 				return d.ArgErr()
 			}
 			room.Durable = true
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity and durable", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver and durable", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)

@@ -59,6 +59,12 @@ type Room struct {
 	// Default: `session`, for as many as the server's limits allow.
 	Identity string `json:"identity,omitempty"`
 
+	// The channels on which messages to a browser that a lost link may have
+	// swallowed are sent again when it is back. They may then arrive more than
+	// once; on other channels such messages are reported to the sender instead.
+	// Default: none.
+	Redeliver []string `json:"redeliver,omitempty"`
+
 	// Whether messages of sessions are acknowledged only once they would survive
 	// a power cut, which takes as long as the disk needs. Default: false, they
 	// survive the end of the process.
@@ -141,6 +147,10 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		if room.Identity, err = parseIdentity(r.Identity); err != nil {
 			return nil, fmt.Errorf("room %q: %w", room.Name, err)
 		}
+		if room.Redeliver, err = expandAll(repl, "redeliver", r.Redeliver); err != nil {
+			return nil, fmt.Errorf("room %q: %w", room.Name, err)
+		}
+		slices.Sort(room.Redeliver) // to compare them
 		room.Durable = r.Durable
 		rooms = append(rooms, room)
 	}

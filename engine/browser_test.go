@@ -32,6 +32,7 @@ type page struct {
 	leaves []string
 	types  map[string]string
 	mute   bool // answers no pings
+	pings  int
 	nonce  map[string]byte
 	all    []*pageLink
 	closed bool
@@ -158,6 +159,7 @@ func (l *pageLink) LinkFrame(b []byte) {
 	}
 	switch m.Channel {
 	case "@_ping":
+		p.pings++
 		if !p.mute {
 			p.sendOn(l, "@_pong", engine.Content{})
 		}

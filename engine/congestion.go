@@ -64,7 +64,8 @@ type window struct {
 	rates    [2]float64 // bytes/s, greatest of these and of the rounds before
 	rounds   int        // that count in rates[0]
 	roundEnd int64
-	busy     bool // the round had a sample that shows what the path can do
+	busy     bool          // the round had a sample that shows what the path can do
+	shortest time.Duration // round-trip time of the round
 
 	least    time.Duration
 	leastAt  time.Time
@@ -73,7 +74,7 @@ type window struct {
 	probeEnd int64         // and what is sent from here on ends it; 0 if not known yet
 	probed   time.Duration // the least so far
 
-	filled  bool    // the path was met at its limit
+	filled  bool    // the path was met at its limit: a queue grew, or the rate did not
 	before  float64 // rate when it last grew by a quarter
 	stalled int     // rounds since
 }
@@ -128,6 +129,9 @@ func (w *window) ack(now time.Time, buffered int) {
 // roundTrip takes a sample of the round-trip time.
 func (w *window) roundTrip(now time.Time, s sample) {
 	rtt := max(now.Sub(s.at), time.Nanosecond)
+	if w.shortest == 0 || rtt < w.shortest {
+		w.shortest = rtt
+	}
 	if w.least == 0 || rtt <= w.least {
 		w.least, w.leastAt = rtt, now
 	}
@@ -165,9 +169,9 @@ func (w *window) deliver(now time.Time, s sample) {
 	}
 	w.roundEnd = w.acked
 	if w.busy {
-		w.busy = false
 		w.round()
 	}
+	w.busy, w.shortest = false, 0
 }
 
 // round ends a round trip that showed what the path can do.
@@ -176,7 +180,8 @@ func (w *window) round() {
 		if w.stalled++; w.rate() >= 1.25*w.before {
 			w.before, w.stalled = w.rate(), 0
 		}
-		w.filled = w.stalled >= 3
+		queue := w.shortest - w.least
+		w.filled = w.stalled >= 3 || queue > w.least/4+slack
 	}
 	if w.rounds++; w.rounds >= rateRounds/2 {
 		w.rates[1], w.rates[0], w.rounds = w.rates[0], 0, 0

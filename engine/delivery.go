@@ -18,6 +18,13 @@ type delivery struct {
 	until atomic.Int64  // Unix nanoseconds, if one has failed
 }
 
+// begin counts a link.
+func (d *delivery) begin() {
+	if d != nil {
+		d.links.Add(1)
+	}
+}
+
 // passed tells that a link has passed the message on. A nil delivery is one that
 // nobody is to be told of.
 func (d *delivery) passed() {

@@ -62,7 +62,9 @@ type PeerEvent struct {
 	Peer   Peer
 }
 
-// Result tells that a message did not reach one recipient.
+// Result tells that a message did not reach one recipient; with ErrPeerGone it
+// may have, if it was on its way when the link was lost. There is at most one
+// for each message and recipient.
 type Result struct {
 	Ref uint64 // the Outgoing.Ref
 	// Peer is the recipient; empty if an earlier process was killed while the

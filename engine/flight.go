@@ -55,7 +55,7 @@ func (f *flight) free() int {
 	if !f.known {
 		return int(^uint(0) >> 1)
 	}
-	return max(f.window.size(), windowStart) - int(f.sent-f.arrived)
+	return max(f.window.size(), leastFlight) - int(f.sent-f.arrived)
 }
 
 // stalled tells whether the window has been full for too long.

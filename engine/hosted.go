@@ -53,6 +53,7 @@ func (r *Room) unhost(h *hosted) {
 			r.unlinked(p)
 		}
 		p.attempt = nil
+		p.giveUp()
 	}
 	if len(links) == 0 {
 		return

@@ -307,8 +307,8 @@ func (r *Room) unseat(s *Seat, why error) {
 	}
 	delete(r.seats, s.id)
 	delete(s.hosted.seats, s)
-	r.transfersLeft(s)
 	r.disown(s)
+	r.transfersLeft(s)
 	if s.resumable() {
 		delete(r.tokens, s.key)
 		delete(r.unsynced, s)

@@ -20,9 +20,11 @@ type Limits struct {
 	// Pending is the number of bytes that may wait for a seat before it is
 	// cut off with ErrSlow. One message may always wait. Default 8 MiB.
 	Pending int
-	// LinkPending is the number of bytes that may wait for a link; a message
-	// beyond it is refused to that peer with ErrPeerSlow. One message may
-	// always wait. Default 8 MiB.
+	// LinkPending is the number of bytes that may wait for a link, or for a
+	// remote peer whose link is down; a message beyond it is refused to that
+	// peer with ErrPeerSlow. One message may always wait. As many bytes again
+	// may be unconfirmed on redeliver channels; the oldest beyond them will not
+	// be sent again. Default 8 MiB.
 	LinkPending int
 	// Window is the number of bytes of a transfer that its sender may send
 	// beyond what all recipients have acknowledged. Default 512 KiB.
@@ -99,8 +101,15 @@ const (
 	// dialAfterOffer is the same for a remote peer whose offer came to
 	// nothing: browsers offer again after about 90 s.
 	dialAfterOffer = 100 * time.Second
-	// redialAfter is the least time between two offers to one peer.
-	redialAfter = 30 * time.Second
+
+	// waitTime is how long messages wait for a remote peer whose link ended
+	// without farewell. It must outlast holdOff. From then on our next announce,
+	// after announceEvery at the latest, makes a page offer if its own offer did
+	// not arrive, and a link opens within seconds.
+	waitTime = holdOff + announceEvery + 5*time.Second
+	// confirmEvery is the least time between two pings that find out whether
+	// messages arrived.
+	confirmEvery = 500 * time.Millisecond
 
 	// leaveTime is the time between a farewell on a link and its end, so that
 	// the farewell arrives.
@@ -125,6 +134,9 @@ const (
 	// confirmTime is how long an event that was handed out may turn out not to
 	// have arrived: longer than a transport takes to notice that it is lost.
 	confirmTime = time.Minute
+	// leastFlight is the least window of a seat: twice what a client may leave
+	// unacknowledged of its own accord (docs/gateway.md, "send, ack, result").
+	leastFlight = 128 << 10
 	// stallTime is how long a client that acknowledges messages may leave a
 	// full window unacknowledged.
 	stallTime = 20 * time.Second

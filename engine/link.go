@@ -55,9 +55,11 @@ type link struct {
 
 	assembler *frame.Reassembler // of the transport's goroutine
 	out       *outbox
-	heard     atomic.Int64 // time of the last frame, Unix nanoseconds
-	left      atomic.Bool  // the remote peer took farewell
-	opening   atomic.Bool  // counts as a handshake
+	// unconfirmed is what was written and may not have arrived.
+	unconfirmed unconfirmed
+	heard       atomic.Int64 // time of the last frame, Unix nanoseconds
+	left        atomic.Bool  // the remote peer took farewell
+	opening     atomic.Bool  // counts as a handshake
 
 	negotiating atomic.Int32
 	negotiation sync.Mutex // held while a description is answered: one at a time
@@ -72,12 +74,14 @@ type link struct {
 type pongWaiter struct {
 	seat  *Seat
 	ref   uint64
+	ping  uint64 // its number on the link
 	since time.Time
 }
 
 func newLink(r *Room, p *pair) *link {
+	pending := r.node.limits.Load().LinkPending
 	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{Inflated: maxContent})}
-	l.out = newOutbox(l, r.node.limits.Load().LinkPending)
+	l.out, l.unconfirmed.limit = newOutbox(l, pending), pending
 	l.opening.Store(true)
 	r.tasks.Add(1) // until finish
 	return l
@@ -143,12 +147,30 @@ func (l *link) finish(err error) {
 	l.mu.Unlock()
 	l.release()
 	l.room.node.links.Add(-1)
-	l.out.end()
+	left := l.leftover()
 	for _, w := range pongs {
 		w.seat.push(Pong{w.ref, l.pair.remote, ErrPeerGone})
 	}
-	l.room.post(func() { l.room.linkClosed(l, err) })
+	l.room.post(func() { l.room.linkClosed(l, err, left) })
 	l.room.tasks.Done()
+}
+
+// leftover ends the writing. It returns the messages for the next link, in
+// order, and reports those that may have arrived and must not be sent again.
+func (l *link) leftover() []*outgoing {
+	unwritten := l.out.end()
+	left, lost := l.unconfirmed.end()
+	for _, m := range lost {
+		m.failed(l.pair.remote, ErrPeerGone)
+	}
+	for _, m := range unwritten {
+		if m.seat != nil {
+			left = append(left, m)
+		} else { // it concerns this link only
+			m.failed(l.pair.remote, ErrPeerGone)
+		}
+	}
+	return left
 }
 
 // release ends the link's counting as a handshake.
@@ -165,6 +187,7 @@ func (l *link) release() {
 func (l *link) LinkOpen() {
 	l.release()
 	l.heard.Store(l.room.now().UnixNano())
+	l.out.writer.Add(1)
 	l.room.tasks.Go(l.out.run)
 	l.room.post(func() { l.room.linkOpened(l) })
 }
@@ -235,13 +258,7 @@ func (l *link) internal(m *frame.Message) {
 	case channelPing:
 		l.sendNow(channelPong)
 	case channelPong:
-		l.mu.Lock()
-		pongs := l.pongs
-		l.pongs = nil
-		l.mu.Unlock()
-		for _, w := range pongs {
-			w.seat.push(Pong{w.ref, l.pair.remote, nil})
-		}
+		l.ponged()
 	case channelLeave:
 		l.left.Store(true)
 		l.close(errRemoteLeft)
@@ -318,22 +335,41 @@ func (l *link) sent(bytes int) {
 	l.room.node.counters.bytesOut.Add(uint64(bytes))
 }
 
-func (l *link) ping()     { l.sendNow(channelPing) }
 func (l *link) farewell() { l.sendNow(channelLeave) }
+
+func (l *link) ping() {
+	l.unconfirmed.pinged()
+	l.sendNow(channelPing)
+}
 
 // pingFor pings on behalf of a seat.
 func (l *link) pingFor(s *Seat, ref uint64) {
 	l.mu.Lock()
 	closed := l.closed
 	if !closed {
-		l.pongs = append(l.pongs, pongWaiter{s, ref, l.room.now()})
+		l.pongs = append(l.pongs, pongWaiter{s, ref, l.unconfirmed.pinged(), l.room.now()})
 	}
 	l.mu.Unlock()
 	if closed {
 		s.push(Pong{ref, l.pair.remote, ErrPeerGone})
 		return
 	}
-	l.ping()
+	l.sendNow(channelPing)
+}
+
+// ponged takes a pong, and answers the seats that it is for.
+func (l *link) ponged() {
+	n := l.unconfirmed.ponged()
+	l.mu.Lock()
+	var answered []pongWaiter
+	for len(l.pongs) > 0 && l.pongs[0].ping <= n {
+		answered = append(answered, l.pongs[0])
+		l.pongs = l.pongs[1:]
+	}
+	l.mu.Unlock()
+	for _, w := range answered {
+		w.seat.push(Pong{w.ref, l.pair.remote, nil})
+	}
 }
 
 func (l *link) heardSince(t time.Time) bool { return l.heard.Load() >= t.UnixNano() }

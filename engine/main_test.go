@@ -21,14 +21,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // bubble runs a test in virtual time.
 func bubble(t *testing.T, f func(t *testing.T, net *memnet.Network)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, memnet.New()) })
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { settle(time.Second) }) // what is under way in the network ends
+		f(t, memnet.New())
+	})
 }
 
 // serve opens a node with a room named demo.
 func serve(t *testing.T, net *memnet.Network, name string, cfg engine.RoomConfig, limits engine.Limits) (*engine.Node, *engine.Room) {
 	t.Helper()
-	e := net.Endpoint(name)
-	n := engine.New(engine.Config{Signaling: e, Transport: e, Limits: limits, Logger: slog.New(slog.DiscardHandler)})
+	return serveAt(t, net.Endpoint(name), cfg, limits)
+}
+
+// serveAt is serve where the test has the endpoint.
+func serveAt(t *testing.T, e *memnet.Endpoint, cfg engine.RoomConfig, limits engine.Limits) (*engine.Node, *engine.Room) {
+	t.Helper()
+	n := engine.New(engine.Config{Signaling: e, Transport: e, Limits: limits, Jitter: func() float64 { return 0.5 }, Logger: slog.New(slog.DiscardHandler)})
 	if cfg.Name == "" {
 		cfg.Name = "demo"
 	}
@@ -38,7 +46,7 @@ func serve(t *testing.T, net *memnet.Network, name string, cfg engine.RoomConfig
 	}
 	t.Cleanup(func() {
 		if err := n.Close(context.Background()); err != nil {
-			t.Errorf("close node %s: %v", name, err)
+			t.Errorf("close node: %v", err)
 		}
 	})
 	return n, r

@@ -102,13 +102,13 @@ func (r *Room) admit(p *posting) bool {
 func (r *Room) reachesLinks(s *Seat, to []string) bool {
 	if to == nil {
 		for _, pair := range s.hosted.pairs {
-			if pair.live != nil {
+			if pair.known() {
 				return true
 			}
 		}
 	}
 	for _, id := range to {
-		if pair := s.hosted.pairs[id]; pair != nil && pair.live != nil {
+		if pair := s.hosted.pairs[id]; pair != nil && pair.known() {
 			return true
 		}
 	}
@@ -194,8 +194,8 @@ func (r *Room) send(p *posting) {
 			}
 		}
 		for _, pair := range s.hosted.pairs {
-			if pair.live != nil {
-				r.sendToLink(s, pair.live, o, p.frames, d)
+			if pair.known() {
+				r.sendToPair(s, pair, o, p.frames, d)
 			}
 		}
 		return
@@ -212,8 +212,8 @@ func (r *Room) send(p *posting) {
 		done[to] = struct{}{}
 		if other != nil && other != s {
 			r.sendToSeat(s, other, m, o)
-		} else if pair := s.hosted.pairs[to]; pair != nil && pair.live != nil {
-			r.sendToLink(s, pair.live, o, p.frames, d)
+		} else if pair := s.hosted.pairs[to]; pair != nil && pair.known() {
+			r.sendToPair(s, pair, o, p.frames, d)
 		} else if to == r.server.id {
 			s.progressed(to, o) // nobody listens there
 		} else {
@@ -225,20 +225,6 @@ func (r *Room) send(p *posting) {
 func (r *Room) sendToSeat(from, to *Seat, m *Message, o *Outgoing) {
 	to.push(m)
 	from.progressed(to.id, o)
-}
-
-func (r *Room) sendToLink(s *Seat, l *link, o *Outgoing, frames [][]byte, d *delivery) {
-	if d != nil {
-		d.links.Add(1)
-	}
-	err := ErrTooLarge
-	if frames != nil {
-		err = l.out.put(o.Channel, &outgoing{frames: frames, seat: s, ref: o.Ref, progress: o.Progress, delivery: d})
-	}
-	if err != nil {
-		d.failed()
-		s.push(Result{o.Ref, l.pair.remote, err})
-	}
 }
 
 // progressed reports a message as passed on to a peer in this process.

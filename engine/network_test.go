@@ -96,10 +96,60 @@ func TestNetworks(t *testing.T) {
 	io.WriteString(os.Stdout, out.String())
 }
 
+// What a link took but the other end did not acknowledge is no progress, and is
+// reported when the link ends.
+func TestUnderWayIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New()
+		net.Path = &memnet.Path{RTT: 2 * time.Second}
+		b := newBulk(t, net)
+		send := func(ref uint64) {
+			if err := b.from.Send(t.Context(), engine.Outgoing{
+				Ref: ref, Channel: "chat", To: []string{b.target}, Progress: true, Content: text("hello"),
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(1)
+		time.Sleep(3 * time.Second)
+		send(2)
+		send(3)
+		time.Sleep(time.Second)
+		b.ends[0].Cut()
+		time.Sleep(time.Second)
+		events, err := b.from.Next(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events = slices.DeleteFunc(events, func(e engine.Event) bool { _, other := e.(engine.PeerEvent); return other })
+		want := []engine.Event{
+			engine.Progress{Ref: 1, Peer: b.target, Fraction: 1},
+			engine.Result{Ref: 2, Peer: b.target, Err: engine.ErrPeerGone},
+			engine.Result{Ref: 3, Peer: b.target, Err: engine.ErrPeerGone},
+		}
+		if fmt.Sprint(events) != fmt.Sprint(want) {
+			t.Errorf("told %v, want %v", events, want)
+		}
+	})
+}
+
+// A link so slow that the watchdog's ping waits behind other messages for longer
+// than its answer may take is not dead while these arrive.
+func TestSlowIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New()
+		net.Path = &memnet.Path{RTT: 50 * time.Millisecond, Rate: 20_000}
+		if took := newBulk(t, net).carry(t, 256<<10); took < 90*time.Second {
+			t.Errorf("that took only %s", took)
+		}
+	})
+}
+
 // bulk is two servers, and a seat at each, linked.
 type bulk struct {
 	from, to *engine.Attachment
-	target   string // the peer that the receiver is heard by
+	target   string             // the peer that the receiver is heard by
+	ends     []*memnet.Endpoint // of both
 	peak     atomic.Int64
 	most     int
 }
@@ -108,6 +158,7 @@ func newBulk(t *testing.T, net *memnet.Network) *bulk {
 	b := new(bulk)
 	open := func(name string) *engine.Room {
 		e := net.Endpoint(name)
+		b.ends = append(b.ends, e)
 		n := engine.New(engine.Config{Signaling: e, Transport: watched{e, &b.peak}, Clock: net.Clock, Logger: slog.New(slog.DiscardHandler)})
 		r, err := n.Open(engine.RoomConfig{Name: "demo", Identity: engine.IdentityServer})
 		if err != nil {

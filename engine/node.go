@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -18,9 +19,12 @@ import (
 type Config struct {
 	Signaling Signaling
 	Transport Transport
-	Clock     Clock        // nil: SystemClock
-	Logger    *slog.Logger // nil: slog.Default()
-	Limits    Limits
+	Clock     Clock // nil: SystemClock
+	// Jitter spreads what is tried again: evenly from 0 to 1. It may be called
+	// by several goroutines. nil: math/rand/v2.
+	Jitter func() float64
+	Logger *slog.Logger // nil: slog.Default()
+	Limits Limits
 	// Dir is the folder in which rooms keep their journals. Empty: a temporary
 	// one, which is removed by Close.
 	Dir string
@@ -35,6 +39,7 @@ type Node struct {
 	signaling Signaling
 	transport Transport
 	clock     Clock
+	jitter    func() float64
 	log       *slog.Logger
 	limits    atomic.Pointer[Limits]
 	store     *store.Store
@@ -59,6 +64,7 @@ func New(cfg Config) *Node {
 		signaling: cfg.Signaling,
 		transport: cfg.Transport,
 		clock:     cfg.Clock,
+		jitter:    cfg.Jitter,
 		log:       cfg.Logger,
 		store:     cfg.Store,
 		dir:       cfg.Dir,
@@ -66,6 +72,9 @@ func New(cfg Config) *Node {
 	}
 	if n.clock == nil {
 		n.clock = SystemClock{}
+	}
+	if n.jitter == nil {
+		n.jitter = rand.Float64
 	}
 	if n.log == nil {
 		n.log = slog.Default()

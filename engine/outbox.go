@@ -3,16 +3,22 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 )
 
 // outbox is what waits to be written to a link, and what was written but not
 // acknowledged by the other end. Within a channel it is first in, first out; the
-// channels take turns, one frame each, so that a large message on one delays
-// the others by one frame at most. What waits is bounded in bytes: a message
-// that does not fit is refused. What is under way is bounded by the window.
+// channels take turns of as many bytes as a full frame has (deficit round robin,
+// Shreedhar and Varghese, 1995), so that a large message on one delays the others
+// by one frame at most, and small messages need no turn each. What waits is
+// bounded in bytes: a message that does not fit is refused. What is under way is
+// bounded by the window.
 type outbox struct {
 	link   *link
 	limit  int
+	turn   int    // bytes, at least those of one frame
 	window window // of run
 	// What window knows, in bytes that were written to the link.
 	sent, acked atomic.Int64
@@ -25,6 +31,9 @@ type outbox struct {
 	bytes int
 	under []written // way, oldest first
 	ended bool
+	// broken is a message whose last frame the transport refused.
+	broken *outgoing
+	writer sync.WaitGroup
 	// wake has room for one token: something was put, the link is writable
 	// again, or the end has come.
 	wake chan struct{}
@@ -32,45 +41,71 @@ type outbox struct {
 
 // written is a frame under way.
 type written struct {
-	m    *outgoing
-	last bool  // of its message
-	end  int64 // position in all that was written to the link
+	m   *outgoing
+	end int64 // position in all that was written to the link
 }
 
 // lane is a channel with something to send.
 type lane struct {
 	channel     string
+	credit      int // bytes that are left of its turns
 	first, last *outgoing
 	next        *lane // in turn
 }
 
 // outgoing is one message on its way to one link.
 type outgoing struct {
-	frames [][]byte // shared with other links
-	sent   int      // frames
-	acked  int      // frames
-	next   *outgoing
+	channel string
+	frames  [][]byte // shared with other links
+	total   int      // frames
+	sent    int      // frames, to the present link
+	acked   int      // frames, by it
+	next    *outgoing
 	// seat hears what becomes of it; nil for messages of the engine's own.
 	seat     *Seat
 	ref      uint64
 	progress bool
+	delivery *delivery
 	// report is told of frames that passed, and of the end of the link before
 	// all of them did.
-	report   func(frames int, err error)
-	delivery *delivery
+	report func(frames int, err error)
+	told   int // frames, that progress was reported of
+
+	redeliver bool
+	barrier   uint64 // see unconfirmed
+}
+
+func (m *outgoing) size() int {
+	size := 0
+	for _, f := range m.frames {
+		size += len(f)
+	}
+	return size
+}
+
+// cost is the memory, in bytes, that the message is counted with where it may
+// stay for long.
+func (m *outgoing) cost() int { return eventCost + m.size() }
+
+// failed tells the sender that a recipient may not have got the message.
+func (m *outgoing) failed(peer string, err error) {
+	m.delivery.failed()
+	if m.report != nil {
+		m.report(0, err)
+	}
+	if m.seat != nil {
+		m.seat.push(Result{m.ref, peer, err})
+	}
 }
 
 func newOutbox(l *link, limit int) *outbox {
-	return &outbox{link: l, limit: limit, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
+	return &outbox{link: l, limit: limit, turn: frame.MaxFrame, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
 }
 
 // put queues a message. It fails with ErrPeerSlow when too much waits already,
 // and with ErrPeerGone after the end.
 func (o *outbox) put(channel string, m *outgoing) error {
-	size := 0
-	for _, f := range m.frames {
-		size += len(f)
-	}
+	size := m.size()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -79,6 +114,25 @@ func (o *outbox) put(channel string, m *outgoing) error {
 	case o.bytes > 0 && o.bytes+size > o.limit:
 		return ErrPeerSlow
 	}
+	o.add(channel, m, size)
+	o.signal()
+	return nil
+}
+
+// refill queues what an earlier link left, in order, whatever its size: it is
+// bounded already.
+func (o *outbox) refill(messages []*outgoing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range messages {
+		m.sent, m.acked, m.next = 0, 0, nil
+		o.add(m.channel, m, m.size())
+	}
+	o.signal()
+}
+
+func (o *outbox) add(channel string, m *outgoing, size int) {
+	m.total = len(m.frames)
 	o.bytes += size
 	q := o.lanes[channel]
 	if q == nil {
@@ -91,8 +145,6 @@ func (o *outbox) put(channel string, m *outgoing) error {
 		q.last.next = m
 	}
 	q.last = m
-	o.signal()
-	return nil
 }
 
 // lane makes the lane of a channel that has none.
@@ -101,7 +153,7 @@ func (o *outbox) lane(channel string) *lane {
 	if o.spare = nil; q == nil {
 		q = new(lane)
 	}
-	q.channel = channel
+	q.channel, q.credit = channel, o.turn
 	o.lanes[channel] = q
 	return q
 }
@@ -125,14 +177,12 @@ func (o *outbox) signal() {
 	}
 }
 
-// run writes until the end.
+// run writes until the end, or until the transport fails. o.writer counts it.
 func (o *outbox) run() {
+	defer o.writer.Done()
 	t := o.link.half()
 	for {
-		now, buffered := o.link.room.now(), t.Buffered()
-		o.window.ack(now, buffered)
-		o.acked.Store(o.window.acked)
-		o.acknowledge()
+		now, buffered := o.settle(t)
 		wakeAt := -1
 		if size := o.window.size(); buffered < size {
 			m, f, ended := o.pop()
@@ -141,12 +191,19 @@ func (o *outbox) run() {
 			}
 			if m != nil {
 				if err := t.Send(f); err != nil {
+					if m.sent == m.total {
+						o.broken = m
+					}
 					o.link.close(err)
+					return
 				}
 				o.link.sent(len(f))
 				o.window.send(now, len(f))
 				o.sent.Store(o.window.sent)
 				o.wrote(m)
+				if m.sent == m.total {
+					o.link.remember(m)
+				}
 				continue
 			}
 			o.window.idle()
@@ -166,13 +223,23 @@ func (o *outbox) run() {
 	}
 }
 
+// settle looks at what the transport has had acknowledged.
+func (o *outbox) settle(t Link) (now time.Time, buffered int) {
+	now, buffered = o.link.room.now(), t.Buffered()
+	o.window.ack(now, buffered)
+	o.acked.Store(o.window.acked)
+	o.acknowledge()
+	if buffered == 0 {
+		o.link.unconfirmed.acknowledged()
+	}
+	return now, buffered
+}
+
 // wrote notes a frame of a message that was written, the latest one popped.
 func (o *outbox) wrote(m *outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.ended {
-		o.under = append(o.under, written{m, m.sent == len(m.frames), o.window.sent})
-	}
+	o.under = append(o.under, written{m, o.window.sent})
 }
 
 // unacked is the number of bytes from the end of the first frame under way to
@@ -213,27 +280,34 @@ func (o *outbox) over() bool {
 func (o *outbox) pop() (m *outgoing, f []byte, ended bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	q := o.first
-	if o.ended || q == nil {
+	if o.ended || o.first == nil {
 		return nil, nil, o.ended
+	}
+	q := o.first
+	for ; len(q.first.frames[q.first.sent]) > q.credit; q = o.first {
+		q.credit += o.turn
+		o.leave(q)
+		o.queue(q)
 	}
 	m = q.first
 	f = m.frames[m.sent]
 	m.sent++
 	o.bytes -= len(f)
-	if m.sent == len(m.frames) {
-		q.first = m.next
-	}
-	o.first, q.next = q.next, nil
-	if q.first != nil {
-		o.queue(q)
+	q.credit -= len(f)
+	if m.sent < len(m.frames) {
 		return m, f, false
 	}
-	delete(o.lanes, q.channel)
-	*q = lane{}
-	o.spare = q
+	if q.first = m.next; q.first == nil {
+		o.leave(q)
+		delete(o.lanes, q.channel)
+		*q = lane{}
+		o.spare = q
+	}
 	return m, f, false
 }
+
+// leave takes the first lane out of the turns.
+func (o *outbox) leave(q *lane) { o.first, q.next = q.next, nil }
 
 // passed reports progress after a frame was acknowledged by the other end's
 // transport.
@@ -242,41 +316,33 @@ func (m *outgoing) passed(peer string) {
 	if m.report != nil {
 		m.report(m.acked, nil)
 	}
-	if m.acked == len(m.frames) {
-		m.delivery.passed()
-	}
-	if m.seat != nil && m.progress {
-		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.acked) / float64(len(m.frames))})
+	if m.seat != nil && m.progress && m.acked > m.told {
+		m.told = m.acked
+		m.seat.push(Progress{Ref: m.ref, Peer: peer, Fraction: float64(m.acked) / float64(m.total)})
 	}
 }
 
-// end empties the outbox for good and tells the senders: also those of messages
-// that were written whole but may not have arrived.
-func (o *outbox) end() {
+// end empties the outbox for good. It returns what was not written entirely,
+// first in, first out within each channel.
+func (o *outbox) end() []*outgoing {
 	o.mu.Lock()
 	o.ended = true
-	lanes, under := o.lanes, o.under
-	o.lanes, o.under, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, nil, 0
+	first := o.first
+	o.lanes, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, 0
 	o.signal()
 	o.mu.Unlock()
-	for _, w := range under {
-		if w.last {
-			w.m.lost(o.link.pair.remote)
-		}
+	o.writer.Wait()
+	if o.sent.Load() > 0 {
+		o.settle(o.link.half()) // what was acknowledged last
 	}
-	for _, q := range lanes {
+	var left []*outgoing
+	if o.broken != nil {
+		left = append(left, o.broken)
+	}
+	for q := first; q != nil; q = q.next {
 		for m := q.first; m != nil; m = m.next {
-			m.lost(o.link.pair.remote)
+			left = append(left, m)
 		}
 	}
-}
-
-func (m *outgoing) lost(peer string) {
-	if m.report != nil {
-		m.report(0, ErrPeerGone)
-	}
-	m.delivery.failed()
-	if m.seat != nil {
-		m.seat.push(Result{m.ref, peer, ErrPeerGone})
-	}
+	return left
 }

@@ -9,13 +9,16 @@ import (
 )
 
 // Whatever is put and taken: each channel is first in, first out, the channels
-// that have something take turns frame by frame, and no more waits than may.
+// that have something take turns of so many bytes, what is left of one being
+// kept for the next, and no more waits than may.
 func TestOutboxOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const limit = 60
+		const limit, turn = 60, 9
 		o := newOutbox(nil, limit)
+		o.turn = turn
 		var (
-			turns   []string                // of the channels that wait
+			turns   []string // of the channels that wait
+			credit  = map[string]int{}
 			waiting = map[string][]string{} // frames, by channel
 			bytes   int
 		)
@@ -42,6 +45,7 @@ func TestOutboxOrder(t *testing.T) {
 				}
 				if len(waiting[channel]) == 0 {
 					turns = append(turns, channel)
+					credit[channel] = turn
 				}
 				waiting[channel] = append(waiting[channel], frames...)
 				bytes += size
@@ -49,12 +53,16 @@ func TestOutboxOrder(t *testing.T) {
 			"pop": func(t *rapid.T) {
 				want := ""
 				if len(turns) > 0 {
-					channel := turns[0]
-					turns = turns[1:]
-					want = waiting[channel][0]
-					if waiting[channel] = waiting[channel][1:]; len(waiting[channel]) > 0 {
-						turns = append(turns, channel)
+					for len(waiting[turns[0]][0]) > credit[turns[0]] {
+						credit[turns[0]] += turn
+						turns = append(turns[1:], turns[0])
 					}
+					channel := turns[0]
+					want = waiting[channel][0]
+					if waiting[channel] = waiting[channel][1:]; len(waiting[channel]) == 0 {
+						turns = turns[1:]
+					}
+					credit[channel] -= len(want)
 					bytes -= len(want)
 				}
 				if _, f, ended := o.pop(); string(f) != want || ended {

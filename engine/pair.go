@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/internal/retry"
 )
 
 // pair is a hosted peer and a remote one, and what is between them: nothing, a
@@ -30,6 +32,11 @@ type pair struct {
 	// last link. toDial means that it is in the room's queue of them.
 	dialAt time.Time
 	toDial bool
+	delays retry.Delays // between our offers, until a link opens
+
+	// waiting is what is sent while the link is down; nil while nobody expects
+	// it back.
+	waiting *waiting
 }
 
 func (h *hosted) pair(remote string) *pair {
@@ -52,7 +59,7 @@ func (r *Room) retryIn(p *pair, d time.Duration) {
 
 // idle tells whether nothing would be lost with the pair.
 func (p *pair) idle(now time.Time) bool {
-	return p.live == nil && p.attempt == nil && p.offer == nil && now.After(p.notBefore)
+	return p.live == nil && p.attempt == nil && p.offer == nil && p.waiting == nil && now.After(p.notBefore)
 }
 
 // onOffer keeps the offer of a remote peer and answers it as soon as it may be.
@@ -97,7 +104,7 @@ func (r *Room) onOffer(s Signal) {
 
 // advance answers the offer that waits, if nothing stands against it now.
 func (r *Room) advance(p *pair) {
-	if p.offer == nil || p.live != nil || p.attempt != nil || p.h.pairs[p.remote] != p || r.hosted[p.h.id] != p.h || r.closing {
+	if p.offer == nil || p.live != nil || p.attempt != nil || !r.current(p) {
 		return
 	}
 	now := r.now()
@@ -139,6 +146,29 @@ func (r *Room) maybeDial(p *pair) {
 	r.dial()
 }
 
+// redial makes another offer after a delay, to a remote peer that did not take
+// up our last one, or whose link with us, which we had dialled, is lost. It does
+// so whether or not that peer is heard again, while it is in the roster.
+func (r *Room) redial(p *pair) {
+	now := r.now()
+	p.dialAt = now
+	if p.notBefore.After(now) {
+		p.dialAt = p.notBefore
+	}
+	p.dialAt = p.dialAt.Add(p.delays.Next(r.node.jitter))
+	r.after(p.dialAt.Sub(now), func() {
+		rem := r.remotes[p.remote]
+		if rem != nil && !rem.gone && r.current(p) && p.live == nil && p.attempt == nil && p.offer == nil {
+			r.maybeDial(p)
+		}
+	})
+}
+
+// current tells whether a pair still is the one of its two peers.
+func (r *Room) current(p *pair) bool {
+	return r.hosted[p.h.id] == p.h && p.h.pairs[p.remote] == p && !r.closing
+}
+
 // dial makes the offers that are due, as many as may be under way. The others
 // follow as links open or fail.
 func (r *Room) dial() {
@@ -146,10 +176,8 @@ func (r *Room) dial() {
 		p := r.toDial[0]
 		r.toDial = r.toDial[1:]
 		p.toDial = false
-		current := r.hosted[p.h.id] == p.h && p.h.pairs[p.remote] == p && !r.closing
-		if current && p.live == nil && p.attempt == nil && p.offer == nil {
-			p.dialAt = r.now().Add(redialAfter)
-			r.connect(p, nil)
+		if r.current(p) && p.live == nil && p.attempt == nil && p.offer == nil && !r.connect(p, nil) {
+			r.redial(p)
 		}
 	}
 	if len(r.toDial) > 0 && !r.dialing {
@@ -194,10 +222,19 @@ func (r *Room) connect(p *pair, s *Signal) bool {
 		if p.attempt == l {
 			n.counters.drop("link: did not open in time")
 			r.abandon(p)
-			r.advance(p)
+			r.attemptFailed(p, l)
 		}
 	})
 	return true
+}
+
+// attemptFailed goes on after a link that did not open: with the offer that
+// waits, or with another one of ours.
+func (r *Room) attemptFailed(p *pair, l *link) {
+	if l.dialed && p.offer == nil {
+		r.redial(p)
+	}
+	r.advance(p)
 }
 
 // describe makes the session description outside the actor, as it takes
@@ -299,6 +336,7 @@ func (r *Room) linkOpened(l *link) {
 	}
 	p.attempt, p.live = nil, l
 	p.offer, p.dialAt = nil, time.Time{}
+	p.delays.Reset()
 	p.author = l.author
 	l.opened = r.now()
 	r.node.counters.linksOpened.Add(1)
@@ -308,24 +346,34 @@ func (r *Room) linkOpened(l *link) {
 		s.push(PeerEvent{PeerJoin, Peer{rem.id, rem.typ}})
 	}
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
+	r.sendWaiting(p)
 	r.dial()
 }
 
-// linkClosed clears up after a link. It is called once for every link, whatever
-// has replaced it by then.
-func (r *Room) linkClosed(l *link, err error) {
+// linkClosed clears up after a link, and after what it leaves: messages that
+// did not go out. It is called once for every link, whatever has replaced it by
+// then.
+func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 	p := l.pair
 	switch l {
 	case p.attempt:
 		p.attempt = nil
-		r.advance(p)
+		r.attemptFailed(p, l)
 	case p.live:
 		r.unlinked(p)
 		if l.left.Load() {
 			p.notBefore = time.Time{} // the page itself is gone
 		}
 		r.log.Debug("link closed", "peer", p.remote, "hosted", p.h.id, "reason", err)
+		r.expect(p, l, left)
+		if l.dialed && !l.left.Load() {
+			r.redial(p)
+		}
 		r.advance(p)
+	default:
+		for _, m := range left {
+			m.failed(p.remote, ErrPeerGone)
+		}
 	}
 	r.dial()
 }

@@ -31,6 +31,11 @@ type RoomConfig struct {
 	Password string
 	// Identity is the one that seats get unless they ask for less.
 	Identity Identity
+	// Redeliver names the channels on which a message that a link with a remote
+	// peer may have lost is sent again on the next: it arrives at least once
+	// rather than at most once. Names that
+	// ValidChannel refuses match nothing.
+	Redeliver []string
 	// Durable has what seats send told as Taken only once it would survive a
 	// power cut. By default it would survive the end of the process.
 	Durable bool
@@ -59,19 +64,20 @@ type Room struct {
 	keeper *keeper
 
 	// What follows belongs to the actor.
-	identity Identity
-	server   *hosted
-	hosted   map[string]*hosted // by peer id, the server's included
-	seats    map[string]*Seat   // by seat id
-	tokens   map[tokenKey]*Seat // those that can be resumed
-	owned    map[string]int     // seats by owner
-	ended    *lru.LRU[tokenKey, error]
-	remotes  map[string]*remote // by peer id
-	pings    map[uint64]*relayedPing
-	pingSeq  uint64
-	toDial   []*pair // in order
-	dialing  bool    // dial will be called in any case
-	closing  bool
+	identity  Identity
+	redeliver map[string]bool // by channel
+	server    *hosted
+	hosted    map[string]*hosted // by peer id, the server's included
+	seats     map[string]*Seat   // by seat id
+	tokens    map[tokenKey]*Seat // those that can be resumed
+	owned     map[string]int     // seats by owner
+	ended     *lru.LRU[tokenKey, error]
+	remotes   map[string]*remote // by peer id
+	pings     map[uint64]*relayedPing
+	pingSeq   uint64
+	toDial    []*pair // in order
+	dialing   bool    // dial will be called in any case
+	closing   bool
 
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
@@ -103,23 +109,24 @@ type job struct {
 
 func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 	r := &Room{
-		node:     n,
-		name:     cfg.Name,
-		password: sha256.Sum256([]byte(cfg.Password)),
-		open:     cfg.Password == "",
-		log:      n.log.With("room", cfg.Name),
-		inbox:    make(chan job, inboxSize),
-		stopping: make(chan struct{}),
-		done:     make(chan struct{}),
-		identity: cfg.Identity,
-		hosted:   make(map[string]*hosted),
-		seats:    make(map[string]*Seat),
-		remotes:  make(map[string]*remote),
-		pings:    make(map[uint64]*relayedPing),
-		tokens:   make(map[tokenKey]*Seat),
-		owned:    make(map[string]int),
-		durable:  cfg.Durable,
-		unsynced: make(map[*Seat]uint64),
+		node:      n,
+		name:      cfg.Name,
+		password:  sha256.Sum256([]byte(cfg.Password)),
+		open:      cfg.Password == "",
+		log:       n.log.With("room", cfg.Name),
+		inbox:     make(chan job, inboxSize),
+		stopping:  make(chan struct{}),
+		done:      make(chan struct{}),
+		identity:  cfg.Identity,
+		redeliver: channelSet(cfg.Redeliver),
+		hosted:    make(map[string]*hosted),
+		seats:     make(map[string]*Seat),
+		remotes:   make(map[string]*remote),
+		pings:     make(map[uint64]*relayedPing),
+		tokens:    make(map[tokenKey]*Seat),
+		owned:     make(map[string]int),
+		durable:   cfg.Durable,
+		unsynced:  make(map[*Seat]uint64),
 	}
 	var err error
 	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {

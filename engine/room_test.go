@@ -141,13 +141,17 @@ func TestSlowLinkRefusesAndGoneLinkReports(t *testing.T) {
 		if len(slow) == 0 || slow[0].Err != engine.ErrPeerSlow || slow[0].Peer != p.id {
 			t.Fatalf("results: %v", slow)
 		}
-		p.endpoint.Cut()
-		settle(time.Second)
+		p.crash()
+		server.Freeze(false)
+		settle(44 * time.Second)
+		if waiting := of[engine.Result](c)[len(slow):]; len(waiting) != 0 {
+			t.Errorf("44 s after the crash: %v", waiting)
+		}
+		settle(2 * time.Second)
 		gone := of[engine.Result](c)[len(slow):]
 		if len(gone) == 0 || gone[0].Err != engine.ErrPeerGone || len(slow)+len(gone) != 5 {
-			t.Errorf("after the cut: %v", gone)
+			t.Errorf("46 s after the crash: %v", gone)
 		}
-		server.Freeze(false)
 		c.send("chat", text("others go on"), q.id)
 		settle(time.Second)
 		if got := q.messages(); len(got) != 1 {

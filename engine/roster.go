@@ -84,8 +84,8 @@ func (r *Room) onAnnounce(s Signal) {
 	}
 }
 
-// onBye takes a peer for lost. Its links are left alone: they end by a farewell
-// of their own, and a bye proves less than a link.
+// onBye takes a peer for lost: nothing waits for it any more. Its links are left
+// alone: they end by a farewell of their own, and a bye proves less than a link.
 func (r *Room) onBye(s Signal) {
 	rem := r.remotes[s.From]
 	if rem == nil || rem.gone {
@@ -93,6 +93,11 @@ func (r *Room) onBye(s Signal) {
 	}
 	rem.gone = true
 	r.tellAll(PeerEvent{PeerLost, Peer{rem.id, rem.typ}})
+	for _, h := range r.hosted {
+		if p := h.pairs[rem.id]; p != nil {
+			p.giveUp()
+		}
+	}
 	if rem.linked == 0 {
 		r.forget(rem)
 	}
@@ -104,6 +109,7 @@ func (r *Room) forget(rem *remote) {
 	delete(r.remotes, rem.id)
 	for _, h := range r.hosted {
 		if p := h.pairs[rem.id]; p != nil && p.live == nil && p.attempt == nil {
+			p.giveUp()
 			delete(h.pairs, rem.id)
 		}
 	}

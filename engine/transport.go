@@ -22,7 +22,7 @@ type Link interface {
 	// The link does not keep b.
 	Send(b []byte) error
 	// Buffered is the number of bytes that Send took and that the other end has
-	// not acknowledged.
+	// not acknowledged. After the end of the link it stays what it was.
 	Buffered() int
 	// WakeAt sets the threshold for LinkHandler.LinkWritable, 0 or more. It does
 	// not look at what is buffered already.

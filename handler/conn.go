@@ -24,6 +24,7 @@ type conn struct {
 	idle    sync.Cond // busy became false
 	busy    bool      // somebody writes
 	control []byte    // frames to write next
+	limited bool      // a deadline for writes is set; of who is busy
 	closing bool      // after the close frame nothing may follow (RFC 6455, section 5.5.1)
 	err     error     // of the first write that failed
 }
@@ -82,8 +83,8 @@ func (c *conn) Write(frame []byte) (int, error) {
 	return len(frame), nil
 }
 
-// writeFrames writes messages, which are framed already. After an error the
-// connection is of no use.
+// writeFrames writes messages, which are framed already, until a deadline if
+// that is not zero. After an error the connection is of no use.
 func (c *conn) writeFrames(frames net.Buffers, deadline time.Time) error {
 	c.mu.Lock()
 	for c.busy {
@@ -95,11 +96,24 @@ func (c *conn) writeFrames(frames net.Buffers, deadline time.Time) error {
 	}
 	c.busy = true
 	c.mu.Unlock()
-	err := c.SetWriteDeadline(deadline)
-	if err == nil {
+	err := c.limit(deadline)
+	switch {
+	case err != nil:
+	case len(frames) == 1:
+		_, err = c.Conn.Write(frames[0])
+	default:
 		_, err = frames.WriteTo(c.Conn)
 	}
 	return c.finish(err)
+}
+
+// limit sets the deadline for the next write.
+func (c *conn) limit(deadline time.Time) error {
+	if deadline.IsZero() && !c.limited {
+		return nil // to set it costs more than a small write should
+	}
+	c.limited = !deadline.IsZero()
+	return c.SetWriteDeadline(deadline)
 }
 
 // finish writes the control frames that wait, after a write that may have
@@ -111,7 +125,7 @@ func (c *conn) finish(err error) error {
 		frames := c.control
 		c.control = nil
 		c.mu.Unlock()
-		if err = c.SetWriteDeadline(time.Now().Add(controlTime)); err == nil {
+		if err = c.limit(time.Now().Add(controlTime)); err == nil {
 			_, err = c.Conn.Write(frames)
 		}
 		c.mu.Lock()

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs what takes minutes and is not part of test.sh: integration/long.sh reload, or soak
+# Runs what takes minutes and is not part of test.sh: integration/long.sh reload, soak or chaos
 #
+#   CHAOS="-seed 7"  flags of bench/chaos
 #   RELOADS=100   how many reloads
 #   MINUTES=10    how long the soak takes
 #
@@ -9,7 +10,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-[ $# -gt 0 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 for name; do
 	[ -f "long/$name.test.js" ] || { echo "there is no long/$name.test.js" >&2; exit 2; }
 	set -- "$@" "long/$name.test.js"

@@ -12,6 +12,7 @@ cd "$(dirname "$0")"
 
 [ -d node_modules ] || npm ci
 [ -n "${SERVER_CMD:-}" ] || (cd .. && go build -race -tags nobadger,nomysql,nopgx -o build/caddy-race ./cmd/caddy)
+(cd .. && go build -o build/chaos ./bench/chaos)
 [ $# -gt 0 ] || set -- scenarios/*.test.js
 
 exec unshare --net --pid --fork --kill-child --mount-proc sh -eu -c '

@@ -154,14 +154,15 @@ func TestPeerEvents(t *testing.T) {
 	})
 }
 
-// TestSlowAndGone: a link carries nothing, and then ends.
+// TestSlowAndGone: a link carries nothing, and then its peer leaves.
 func TestSlowAndGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New()
 		near, far := net.Endpoint("near"), net.Endpoint("far")
 		room := open(t, process(t, near, engine.Limits{LinkPending: 100_000}), engine.RoomConfig{})
 		a, other := enter(t, Config{Room: room}), enter(t, Config{Room: room})
-		b := enter(t, Config{Room: open(t, process(t, far, engine.Limits{}), engine.RoomConfig{})})
+		theirs := open(t, process(t, far, engine.Limits{}), engine.RoomConfig{})
+		b := enter(t, Config{Room: theirs})
 		a.peer("join", b.id)
 		near.Freeze(true)
 		bytes := strings.Repeat("AAAA", 200_000) // more than a link takes at once
@@ -184,7 +185,9 @@ func TestSlowAndGone(t *testing.T) {
 		results(2, "slow")
 		a.say(`{"op":"ping","id":1,"peer":%q}`, b.id)
 		synctest.Wait()
-		far.Cut()
+		if err := theirs.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 		a.say(`{"op":"send","seq":3,"channel":"c","data":1,"to":[]}`)
 		for got := map[string]bool{}; len(got) < 3; {
 			switch m := a.next(); m["op"] {

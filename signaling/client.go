@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/coder/websocket"
+
+	"github.com/genosrtc/caddy-genosrtc/internal/retry"
 )
 
 const (
@@ -26,17 +28,6 @@ const (
 	// removeTimeout bounds the farewell to a relay that is taken out.
 	removeTimeout = 3 * time.Second
 )
-
-// newBackoff makes the delays between attempts: 0.5 to 1.5 s at first, doubling,
-// 10 to 30 s in the end.
-func newBackoff() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval:     time.Second,
-		RandomizationFactor: 0.5,
-		Multiplier:          2,
-		MaxInterval:         20 * time.Second,
-	}
-}
 
 // client keeps one socket to one remote relay, for all rooms.
 type client struct {
@@ -86,7 +77,7 @@ func newClient(p *Pool, url string) *client {
 func (c *client) run() {
 	defer close(c.done)
 	defer c.kill()
-	delays := newBackoff()
+	var delays retry.Delays
 	// What was logged since the last steady socket: an outage is told once, and
 	// so is its end, however often we try.
 	var up, down bool
@@ -110,7 +101,7 @@ func (c *client) run() {
 			c.pool.leave(c, d)
 			return
 		}
-		delay := delays.NextBackOff()
+		delay := delays.Next(rand.Float64)
 		c.complain(err.Error())
 		c.enter(Waiting)
 		c.logOnce(&down, slog.LevelWarn, "no connection to relay", "error", err, "retry_in", delay)

@@ -77,7 +77,7 @@ func measure(ctx context.Context, relay *running, topic string, s sizes, events 
 	if err := phase(ingestRate, ingestCPU, ingestDriver); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
-	if err := l.subscribe(relay.url, topic, s.subscribers); err != nil {
+	if err := l.subscribe(relay.url, topic, s.subscribers, next); err != nil {
 		return nil, err
 	}
 	if err := phase(fanOutRate, fanOutCPU, fanOutDriver); err != nil {

@@ -189,7 +189,4 @@ func TestOpenFull(t *testing.T) {
 	j = open(t, cfg)
 	took := time.Since(start)
 	t.Logf("%d MiB in %d entries, opened in %v", n>>20, j.Last(), took)
-	if took > time.Second {
-		t.Errorf("opening took %v", took)
-	}
 }

@@ -11,6 +11,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -248,7 +249,7 @@ func (j *Journal) Read(from uint64, maxBytes int, buf []Entry) ([]Entry, error) 
 		// The last segment that begins at or before from, or the next that has
 		// an entry at or after it.
 		i, found := slices.BinarySearchFunc(j.segments, from, func(s *segment, o uint64) int {
-			return compare(s.first, o)
+			return cmp.Compare(s.first, o)
 		})
 		if !found {
 			i = max(i-1, 0)

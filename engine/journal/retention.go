@@ -36,9 +36,9 @@ func (r retention) interval() time.Duration {
 
 // SetRetention changes how much is kept: entries younger than maxAge, as far as
 // they fit in maxBytes on disk. Whole segments are dropped, an eighth of either
-// measure each; so an entry is gone at latest a quarter of maxAge (and a minute)
-// after its age is reached, and the files take more than maxBytes only by one
-// batch. Zero means [DefaultMaxAge] and [DefaultMaxBytes].
+// measure each, but never the one that is written to. So an entry is gone at latest
+// a quarter of maxAge and a second after its age is reached, also in a quiet room,
+// and the files take more than maxBytes only by one batch. Zero means [DefaultMaxAge] and [DefaultMaxBytes].
 func (j *Journal) SetRetention(maxAge time.Duration, maxBytes int64) {
 	j.mu.Lock()
 	j.retention = newRetention(maxAge, maxBytes)

@@ -38,8 +38,6 @@ type mark struct {
 	pos    int64
 }
 
-func compare(a, b uint64) int { return cmp.Compare(a, b) }
-
 // last is the offset of the newest entry, of the one before the segment if it is empty.
 func (s *segment) last() uint64 {
 	if s.count == 0 {
@@ -148,7 +146,7 @@ type reader struct {
 
 // reader begins at the last mark before from. The caller holds mu; s has entries.
 func (s *segment) reader(from uint64) *reader {
-	i, found := slices.BinarySearchFunc(s.index, from, func(m mark, o uint64) int { return compare(m.offset, o) })
+	i, found := slices.BinarySearchFunc(s.index, from, func(m mark, o uint64) int { return cmp.Compare(m.offset, o) })
 	if !found {
 		i = max(i-1, 0)
 	}

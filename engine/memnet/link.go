@@ -149,7 +149,9 @@ func (f *half) run() {
 			if !f.sleep(next.at.Sub(f.net.now())) {
 				return
 			}
-			peer.call(func() { peer.h.LinkFrame(next.b) })
+			if !peer.call(func() { peer.h.LinkFrame(next.b) }) {
+				return // not acknowledged
+			}
 			if s != nil {
 				s.took(len(next.b))
 			} else if f.passed(len(next.b)) {
@@ -183,13 +185,15 @@ func (f *half) sleep(d time.Duration) bool {
 	return !f.gone()
 }
 
-// call makes one call to the handler, unless the half has ended.
-func (f *half) call(fn func()) {
+// call makes one call to the handler. It reports false if the half has ended.
+func (f *half) call(fn func()) bool {
 	f.calls.Lock()
 	defer f.calls.Unlock()
-	if !f.gone() {
-		fn()
+	if f.gone() {
+		return false
 	}
+	fn()
+	return true
 }
 
 func (f *half) gone() bool {

@@ -210,7 +210,9 @@ func (s *stream) receive(number uint64, g *segment) {
 		return
 	}
 	var frames [][]byte
-	if number >= s.expected && s.early[number] == nil {
+	// What fills a gap is taken even if there is no room: it makes some.
+	full := s.held >= receiveRoom && len(s.early) == 0
+	if number >= s.expected && s.early[number] == nil && !full {
 		s.early[number] = g
 		s.held += len(g.data)
 	}

@@ -17,7 +17,7 @@ const socketBuffer = 4 << 20
 // listen opens the sockets of an address: one, or without a host one for each
 // address of the machine, since a reply must leave from where the request
 // came in.
-func listen(address string, log *slog.Logger) ([]*net.UDPConn, error) {
+func listen(address string, log *slog.Logger) ([]net.PacketConn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -54,14 +54,16 @@ func listen(address string, log *slog.Logger) ([]*net.UDPConn, error) {
 	if len(sockets) == 0 {
 		return nil, errors.Join(errors.New("no usable address"), failed)
 	}
+	shared := make([]net.PacketConn, 0, len(sockets))
 	for _, s := range sockets {
 		setBuffers(s)
+		shared = append(shared, s)
 	}
 	if got := receiveBuffer(sockets[0]); got > 0 && got < socketBuffer {
 		log.Warn("the system limits the UDP receive buffer: packets may be lost under load",
 			"bytes", got, "wanted", socketBuffer, "hint", "sysctl -w net.core.rmem_max="+strconv.Itoa(socketBuffer))
 	}
-	return sockets, nil
+	return shared, nil
 }
 
 // number is a port that SplitHostPort accepted; ListenUDP refuses a bad one.
@@ -74,7 +76,10 @@ func number(port string) int {
 }
 
 // setBuffers asks for larger buffers. What the system gives is checked after.
-func setBuffers(s *net.UDPConn) {
+func setBuffers(s interface {
+	SetReadBuffer(bytes int) error
+	SetWriteBuffer(bytes int) error
+}) {
 	_ = s.SetReadBuffer(socketBuffer)
 	_ = s.SetWriteBuffer(socketBuffer)
 }

@@ -399,3 +399,27 @@ func TestMediaIsRefusedInTheAnswer(t *testing.T) {
 	}
 	e.until(t, "frames after the renegotiations", func() bool { return len(e.frames) == 2 })
 }
+
+// What was not acknowledged when a link ended is known afterwards.
+func TestBufferedOutlivesTheLink(t *testing.T) {
+	a, b, ea, eb := linked(t, transport(t), transport(t))
+	sent := 0
+	for range 500 {
+		f := make([]byte, 16_000)
+		if err := a.Send(f); err != nil {
+			t.Fatal(err)
+		}
+		sent += len(f)
+	}
+	b.Close()
+	await(t, "end at the offerer", ea.closed)
+	await(t, "end at the answerer", eb.closed)
+	eb.mu.Lock()
+	defer eb.mu.Unlock()
+	if n := a.Buffered(); len(eb.frames) < 500 && n == 0 || n > sent {
+		t.Errorf("%d bytes are unacknowledged after %d of 500 frames", n, len(eb.frames))
+	}
+	if err := a.Send([]byte("more")); err == nil {
+		t.Error("a link that ended takes frames")
+	}
+}

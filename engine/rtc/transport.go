@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
@@ -45,11 +46,11 @@ const (
 	failedAfter       = 15 * time.Second
 	keepAlive         = 2 * time.Second
 	// maxRTO bounds the time between two attempts to send what is not
-	// acknowledged: it is the browsers'. With pion's 60 s, a link would stay
-	// silent for up to a minute after its network came back.
+	// acknowledged: it is the browsers'. With pion's minute, a small message on
+	// a link that loses a fifth of its packets can wait for half a minute.
 	maxRTO = 3 * time.Second
-	// minCwnd is what SCTP sends after such a time, in bytes: four packets
-	// instead of one, whose loss would cost another such time.
+	// minCwnd is what SCTP sends after a retransmission timeout, in bytes: four
+	// packets instead of one, whose loss would cost another such time.
 	minCwnd = 4 * 1200
 	// label is the name of the one data channel.
 	label = "data"
@@ -74,6 +75,30 @@ var _ engine.Transport = (*Transport)(nil)
 
 // New opens the UDP port.
 func New(cfg Config) (*Transport, error) {
+	log := cfg.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	sockets, err := listen(cfg.UDP, log)
+	if err != nil {
+		return nil, fmt.Errorf("listen for WebRTC on udp %s: %w", cfg.UDP, err)
+	}
+	m, err := newMachine()
+	if err == nil {
+		var t *Transport
+		if t, err = open(cfg, m, sockets); err == nil {
+			return t, nil
+		}
+	}
+	for _, s := range sockets {
+		s.Close()
+	}
+	return nil, err
+}
+
+// open makes a transport whose answering links share sockets, and whose other
+// links have sockets of a network. On error the caller closes the former.
+func open(cfg Config, network transport.Net, sockets []net.PacketConn) (*Transport, error) {
 	t := &Transport{log: cfg.Logger, links: make(map[*link]struct{})}
 	if t.log == nil {
 		t.log = slog.Default()
@@ -98,10 +123,6 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t.certificate = *cert
 
-	sockets, err := listen(cfg.UDP, t.log)
-	if err != nil {
-		return nil, fmt.Errorf("listen for WebRTC on udp %s: %w", cfg.UDP, err)
-	}
 	muxes := make([]ice.UDPMux, 0, len(sockets))
 	var own []net.IP
 	for _, s := range sockets {
@@ -110,7 +131,7 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t.mux = ice.NewMultiUDPMuxDefault(muxes...)
 
-	settings := t.settings(own)
+	settings := t.settings(own, network)
 	if err := settings.SetICEAddressRewriteRules(rewriteRules(own, cfg.PublicIPs)...); err != nil {
 		t.mux.Close()
 		return nil, fmt.Errorf("use public ips %v: %w", cfg.PublicIPs, err)
@@ -124,13 +145,14 @@ func New(cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("register codecs: %w", err)
 	}
 	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media))
-	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own)), webrtc.WithMediaEngine(media))
+	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own, network)), webrtc.WithMediaEngine(media))
 	return t, nil
 }
 
 // settings are those of all links; own are the addresses that we listen on.
-func (t *Transport) settings(own []net.IP) webrtc.SettingEngine {
+func (t *Transport) settings(own []net.IP, network transport.Net) webrtc.SettingEngine {
 	var s webrtc.SettingEngine
+	s.SetNet(network)
 	s.DetachDataChannels()
 	// Costs a socket a connection. Browsers' mDNS candidates are not resolved
 	// then, but a browser that hides its address reaches ours.

@@ -1,9 +1,16 @@
 package store
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(helperPath); path != "" {
+		helper(path)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Seat is what is kept of a session's place in a room.
@@ -38,7 +41,9 @@ func (s *Store) Seats(room string) (seats []Seat, err error) {
 				return nil
 			}
 			var bad []error
+			n := uint64(0)
 			err := b.ForEach(func(key, value []byte) error {
+				n++
 				seat, err := decodeSeat(room, key, value)
 				if err != nil {
 					bad = append(bad, err)
@@ -47,10 +52,13 @@ func (s *Store) Seats(room string) (seats []Seat, err error) {
 				}
 				return nil
 			})
+			if n != b.Sequence() {
+				bad = append(bad, fmt.Errorf("%w: %d of %d are there", ErrDamaged, n, b.Sequence()))
+			}
 			return errors.Join(err, errors.Join(bad...))
 		})
 	})
-	if errors.Is(err, errNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return nil, ErrClosed
 	}
 	if err != nil {
@@ -77,11 +85,7 @@ func (s *Store) Put(seats ...Seat) error {
 	}
 	return s.commit(func(tx *bbolt.Tx) error {
 		for i, seat := range seats {
-			b, err := tx.Bucket(seatsBucket).CreateBucketIfNotExists([]byte(seat.Room))
-			if err != nil {
-				return err
-			}
-			if err := b.Put(seat.Token[:], values[i]); err != nil {
+			if err := put(tx.Bucket(seatsBucket), seat, values[i]); err != nil {
 				return err
 			}
 		}
@@ -96,59 +100,86 @@ func (s *Store) Delete(room string, tokens ...[32]byte) error {
 		return nil
 	}
 	return s.commit(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(seatsBucket).Bucket([]byte(room))
-		if b == nil {
-			return nil
+		keys := make([][]byte, len(tokens))
+		for i := range tokens {
+			keys[i] = tokens[i][:]
 		}
-		for _, token := range tokens {
-			if err := b.Delete(token[:]); err != nil {
-				return err
-			}
-		}
-		return dropEmpty(tx, []byte(room))
+		return remove(tx.Bucket(seatsBucket), []byte(room), keys)
 	})
 }
 
-// dropEmpty removes a room without seats, so that rooms of the past leave nothing.
-func dropEmpty(tx *bbolt.Tx, room []byte) error {
-	seats := tx.Bucket(seatsBucket)
-	if key, _ := seats.Bucket(room).Cursor().First(); key != nil {
-		return nil
+func put(seats *bbolt.Bucket, seat Seat, value []byte) error {
+	room := []byte(seat.Room)
+	b := seats.Bucket(room)
+	if b == nil {
+		var err error
+		if b, err = seats.CreateBucket(room); err != nil {
+			return err
+		}
+		if err := count(seats, 1); err != nil {
+			return err
+		}
 	}
-	return seats.DeleteBucket(room)
+	if b.Get(seat.Token[:]) == nil {
+		if err := count(b, 1); err != nil {
+			return err
+		}
+	}
+	return b.Put(seat.Token[:], value)
 }
 
-// removeExpired removes seats that expired long ago. It reads every seat, and so
-// meets whatever bbolt cannot read.
-func removeExpired(tx *bbolt.Tx) error {
+// remove deletes keys of a room, and the room with its last one, so that rooms of the
+// past leave nothing.
+func remove(seats *bbolt.Bucket, room []byte, keys [][]byte) error {
+	b := seats.Bucket(room)
+	if b == nil {
+		return nil
+	}
+	for _, key := range keys {
+		if b.Get(key) == nil {
+			continue
+		}
+		if err := errors.Join(b.Delete(key), count(b, -1)); err != nil {
+			return err
+		}
+	}
+	if key, _ := b.Cursor().First(); key != nil {
+		return nil
+	}
+	return errors.Join(seats.DeleteBucket(room), count(seats, -1))
+}
+
+// sweep removes seats that expired long ago and returns how many. A damaged seat stays,
+// to be told of by Seats, and is logged, as its room's name may be what is damaged.
+func sweep(tx *bbolt.Tx, log *slog.Logger) (removed int, err error) {
 	limit := time.Now().Add(-keepExpired)
-	type old struct{ room, key []byte }
-	var olds []old
 	seats := tx.Bucket(seatsBucket)
-	err := seats.ForEachBucket(func(room []byte) error {
-		return seats.Bucket(room).ForEach(func(key, value []byte) error {
-			// A damaged one stays, to be told of by Seats.
-			if seat, err := decodeSeat("", key, value); err == nil && seat.Expires.Before(limit) {
-				olds = append(olds, old{room, key})
+	old := map[string][][]byte{}
+	err = seats.ForEachBucket(func(room []byte) error {
+		var bad []error
+		err := seats.Bucket(room).ForEach(func(key, value []byte) error {
+			seat, err := decodeSeat(string(room), key, value)
+			if err != nil {
+				bad = append(bad, err)
+			} else if seat.Expires.Before(limit) {
+				old[seat.Room] = append(old[seat.Room], slices.Clone(key))
 			}
 			return nil
 		})
+		if len(bad) > 0 {
+			log.Error("seats in the store are damaged; their sessions are not resumed", "room", string(room), "seats", len(bad), "error", bad[0])
+		}
+		return err
 	})
-	for _, o := range olds {
-		if err == nil {
-			err = seats.Bucket(o.room).Delete(o.key)
-		}
+	for room, keys := range old {
+		err = errors.Join(err, remove(seats, []byte(room), keys))
+		removed += len(keys)
 	}
-	for _, o := range olds {
-		if err == nil && seats.Bucket(o.room) != nil {
-			err = dropEmpty(tx, o.room)
-		}
-	}
-	return err
+	return removed, err
 }
 
-// A record is seatVersion, the CRC-32C of the key and of what follows (bbolt has
-// checksums of its root alone), and a MessagePack map. Fields may be added to the
+// A record is seatVersion, the CRC-32C of the room, the key and what follows (bbolt
+// has checksums of its root alone), and a MessagePack map. Fields may be added to the
 // map; what cannot be said by that gets a new version.
 const seatVersion = 1
 
@@ -166,8 +197,9 @@ type seatRecord struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func seatSum(key, body []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
+func seatSum(room string, key, body []byte) uint32 {
+	sum := crc32.Checksum([]byte(room), castagnoli)
+	return crc32.Update(crc32.Update(sum, castagnoli, key), castagnoli, body)
 }
 
 func encodeSeat(s Seat) ([]byte, error) {
@@ -175,7 +207,7 @@ func encodeSeat(s Seat) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := binary.LittleEndian.AppendUint32([]byte{seatVersion}, seatSum(s.Token[:], body))
+	b := binary.LittleEndian.AppendUint32([]byte{seatVersion}, seatSum(s.Room, s.Token[:], body))
 	return append(b, body...), nil
 }
 
@@ -187,7 +219,7 @@ func decodeSeat(room string, key, value []byte) (Seat, error) {
 		return Seat{}, fmt.Errorf("%w: a seat of version %d, this server knows %d", ErrDamaged, value[0], seatVersion)
 	}
 	body := value[5:]
-	if got, want := seatSum(key, body), binary.LittleEndian.Uint32(value[1:]); got != want {
+	if got, want := seatSum(room, key, body), binary.LittleEndian.Uint32(value[1:]); got != want {
 		return Seat{}, fmt.Errorf("%w: a seat with checksum %08x, want %08x", ErrDamaged, got, want)
 	}
 	var r seatRecord

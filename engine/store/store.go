@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -27,6 +26,8 @@ var (
 	// ErrDamaged is wrapped by errors that tell of a file, or of a record in it,
 	// which is not what was written.
 	ErrDamaged = errors.New("store: damaged")
+	// ErrVersion is wrapped by the error of [Open] for a file of a later layout.
+	ErrVersion = errors.New("store: unknown version")
 	// ErrClosed is returned after [Store.Close].
 	ErrClosed = errors.New("store: closed")
 )
@@ -59,64 +60,37 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{log: log, writes: make(chan write), stop: make(chan struct{})}
-	var version error
-	err := guard(func() (err error) {
-		s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
-		if err != nil {
-			return err
-		}
-		if err := s.whole(); err != nil {
-			return err
-		}
-		if version = s.db.Update(s.layout); version != nil {
-			return version
-		}
-		return s.db.Update(removeExpired)
-	})
-	if err != nil {
-		if s.db != nil {
-			guard(s.db.Close)
-		}
-		switch {
-		case errors.Is(err, bolterrors.ErrTimeout):
-			return nil, fmt.Errorf("%w (%s is locked)", ErrInUse, path)
-		case version == nil && damaged(err):
-			return nil, fmt.Errorf("%w: %s: %w: move it away, or put a backup in its place, and start again; without it, sessions of before are not resumed", ErrDamaged, path, err)
-		}
-		return nil, fmt.Errorf("store: open %s: %w", path, err)
+	if err := s.open(path); err != nil {
+		return nil, err
 	}
 	s.done.Go(s.run)
 	return s, nil
 }
 
-// damaged tells a file with wrong content from one that cannot be read.
-func damaged(err error) bool {
-	return errors.Is(err, ErrDamaged) || errors.Is(err, bolterrors.ErrInvalid) ||
-		errors.Is(err, bolterrors.ErrVersionMismatch) || errors.Is(err, bolterrors.ErrChecksum)
-}
-
-// whole compares the size of the file with what it should be: reading past its end
-// would be a fault of the memory map.
-func (s *Store) whole() error {
-	return s.db.View(func(tx *bbolt.Tx) error {
-		info, err := os.Stat(s.db.Path())
-		if err == nil && info.Size() < tx.Size() {
-			err = fmt.Errorf("%w: %d bytes of %d are there", ErrDamaged, info.Size(), tx.Size())
-		}
-		return err
-	})
-}
-
-// guard turns into errors what bbolt answers to a damaged file with: panics, and
-// faults of its memory map.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+func (s *Store) open(path string) (err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout):
+			err = fmt.Errorf("%w (%s is locked)", ErrInUse, path)
+		case errors.Is(err, ErrDamaged):
+			err = fmt.Errorf("open %s: %w: move the file away, or put a backup in its place, and start again; without it, sessions of before are not resumed", path, err)
+		case err != nil:
+			err = fmt.Errorf("store: open %s: %w", path, err)
 		}
 	}()
-	return f()
+	if err := s.check(path); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return err
+	}
+	if err := prepare(db, s.log); err != nil {
+		db.Close()
+		return err
+	}
+	s.db = db
+	return nil
 }
 
 // Close lets the commit that is under way end and closes the file.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -141,7 +142,10 @@ func TestConcurrentPuts(t *testing.T) {
 		t.Fatal(len(got), err)
 	}
 	after := s.db.Stats()
-	t.Logf("%d pages were written for %d puts", after.TxStats.GetWrite()-before.TxStats.GetWrite(), n)
+	// Alone, each would write four pages at least.
+	if pages := after.TxStats.GetWrite() - before.TxStats.GetWrite(); pages > n {
+		t.Errorf("%d pages were written for %d puts", pages, n)
+	}
 }
 
 func TestExpiredAreRemoved(t *testing.T) {
@@ -191,10 +195,14 @@ func TestRefused(t *testing.T) {
 
 func TestInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	open(t, path)
-	if _, err := Open(path, quiet); !errors.Is(err, ErrInUse) {
-		t.Fatal(err)
-	}
+	synctest.Test(t, func(t *testing.T) { // it waits for the other process for a while
+		s := open(t, path)
+		if _, err := Open(path, quiet); !errors.Is(err, ErrInUse) {
+			t.Fatal(err)
+		}
+		s.Close()
+		open(t, path).Close()
+	})
 }
 
 func TestLaterVersion(t *testing.T) {
@@ -206,7 +214,7 @@ func TestLaterVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	if _, err := Open(path, quiet); err == nil || errors.Is(err, ErrDamaged) {
+	if _, err := Open(path, quiet); !errors.Is(err, ErrVersion) || errors.Is(err, ErrDamaged) {
 		t.Fatal(err)
 	}
 }
@@ -241,7 +249,7 @@ func FuzzDecodeSeat(f *testing.F) {
 		if len(value) >= 5 { // let it through to the decoder
 			value = slices.Clone(value)
 			value[0] = seatVersion
-			binary.LittleEndian.PutUint32(value[1:], seatSum(key, value[5:]))
+			binary.LittleEndian.PutUint32(value[1:], seatSum("r", key, value[5:]))
 		}
 		s, err := decodeSeat("r", key, value)
 		if err != nil {
@@ -315,7 +323,7 @@ func TestOpenTenThousand(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d seats in %d KiB: opened in %v, read in %v", n, info.Size()>>10, opened, took-opened)
-	if n != 10000 || took > time.Second {
-		t.Errorf("%d seats, %v", n, took)
+	if n != 10000 {
+		t.Errorf("%d seats", n)
 	}
 }

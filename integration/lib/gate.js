@@ -14,6 +14,9 @@ export class Gate {
     this.#target = target
   }
 
+  get site() {
+    return `http://localhost:${this.#port}`
+  }
   get relay() {
     return `ws://localhost:${this.#port}/genosrtc/relay`
   }

@@ -69,6 +69,52 @@ test('the demo page of caddy/Caddyfile.example', async t => {
   await check(t, 'its console has no errors', () => assert.deepEqual(errors, []))
 })
 
+test('a file of 20 MB between two demo pages, while the server is killed and started again', async t => {
+  const large = { random: 20_000_000 }
+  const demos = []
+  for (let n = 0; n < 2; n++) {
+    const demo = await (await here.browser.newContext()).newPage()
+    await demo.goto(here.server.url)
+    await demo.locator('#status[data-state=open]').waitFor()
+    demos.push(demo)
+  }
+  const [sender, receiver] = demos
+  const self = demo => demo.locator('#roster [data-kind=self]').getAttribute('data-peer')
+  const ids = await Promise.all(demos.map(self))
+  await sender.locator(`#roster [data-peer="${ids[1]}"]`).waitFor()
+  for (const demo of demos) await demo.evaluate(watchBars)
+  const shows = (demo, fraction) =>
+    demo.waitForFunction(least => window.bars.at(-1) >= least, fraction, { polling: 20 })
+
+  await check(t, 'bars rise at both ends', async () => {
+    const buffer = Buffer.from(make(large))
+    await sender.locator('#files').setInputFiles({ name: 'large.bin', mimeType: 'application/x-test', buffer })
+    for (const demo of demos) await shows(demo, 0.2)
+  })
+  await check(t, 'the server is killed in the middle', async () => {
+    await here.server.kill()
+    for (const demo of demos) await demo.locator('#status[data-state=reconnecting]').waitFor()
+    for (const demo of demos) assert.ok((await demo.evaluate(() => window.bars.at(-1))) < 1)
+  })
+  await check(t, 'started again, both pages are who they were, and the file arrives', async () => {
+    await here.server.start()
+    const link = receiver.locator('#entries a[download="large.bin"]')
+    await link.waitFor({ timeout: 60_000 })
+    const [download] = await Promise.all([receiver.waitForEvent('download'), link.click()])
+    assert.equal(fingerprint(new Uint8Array(await readFile(await download.path()))), fingerprint(make(large)))
+    await sender.getByText(/delivered to \d peer/).waitFor()
+    assert.deepEqual(await Promise.all(demos.map(self)), ids)
+  })
+  await check(t, 'the bars went on where they were', async () => {
+    for (const demo of demos) {
+      const values = await demo.evaluate(() => window.bars)
+      assert.deepEqual(values, values.toSorted((a, b) => a - b))
+      assert.ok(values.length > 20, `the bar showed ${values}`)
+    }
+  })
+  for (const demo of demos) await demo.close()
+})
+
 // Collects what progress bars show from now on.
 function watchBars() {
   window.bars = []

@@ -20,6 +20,7 @@ import (
 type verifier struct {
 	slots   chan struct{}
 	checked atomic.Uint64 // signatures
+	authors authors
 	known   *lru.Cache[[32]byte, struct{}]
 
 	mu      sync.Mutex
@@ -41,6 +42,7 @@ func newVerifier(remembered int) *verifier {
 	known, _ := lru.New[[32]byte, struct{}](max(remembered, 1))
 	return &verifier{
 		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		authors: newAuthors(),
 		known:   known,
 		flights: map[flightKey]*flight{},
 	}
@@ -71,7 +73,7 @@ func (v *verifier) verify(ev *nostr.Event) (fresh bool, err error) {
 
 	v.slots <- struct{}{}
 	v.checked.Add(1)
-	if ok, err := ev.CheckSignature(); err != nil || !ok {
+	if !v.authors.signed(ev) {
 		f.err = errForged
 	}
 	<-v.slots

@@ -1,15 +1,9 @@
-import type { Channel, ChannelEvents, OnProgress } from './client.ts'
+import type { Channel, ChannelEvents, OnProgress, SendOptions } from './client.ts'
 import { Emitter } from './emitter.ts'
 import { Failure } from './error.ts'
 
 /** What a channel needs of its room: to send one message. */
-export type Send = (
-  channel: string,
-  data: unknown,
-  targets?: string | string[] | null,
-  meta?: unknown,
-  onProgress?: OnProgress,
-) => Promise<void>
+export type Send = (channel: string, data: unknown, options: SendOptions) => Promise<void>
 
 /** A channel is a name, a way out, and listeners. */
 export class RoomChannel implements Channel {
@@ -27,7 +21,13 @@ export class RoomChannel implements Channel {
     if (name.startsWith('@_')) throw new Failure('channel_name', `channel ${name}: names that begin with @_ are reserved`)
   }
 
-  send(data: unknown, targets?: string | string[] | null, meta?: unknown, onProgress?: OnProgress): Promise<void> {
-    return this.sendOn(this.name, data, targets, meta, onProgress)
+  /** Whether anybody here wants what comes. */
+  get receives(): boolean {
+    return this.events.has('message') || this.events.has('transfer')
+  }
+
+  send(data: unknown, to?: string | string[] | SendOptions | null, meta?: unknown, progress?: OnProgress): Promise<void> {
+    const named = to !== null && typeof to === 'object' && !Array.isArray(to)
+    return this.sendOn(this.name, data, named ? to : { to, meta, progress })
   }
 }

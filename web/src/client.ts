@@ -20,6 +20,14 @@ export interface JoinOptions {
   protocol?: 'msgpack' | 'json'
   /** How long to try for the first connection, in milliseconds. Default 10,000. */
   timeout?: number
+  /** How many of the room's recent messages you want when you come in, at most 1,000. Default none. */
+  history?: number
+  /**
+   * Keeps the session when the page is reloaded, in sessionStorage: same peer id, and the messages
+   * that came meanwhile. Others see you leave only when the session's time is up. Default false:
+   * a page that ends leaves the room.
+   */
+  persist?: boolean
 }
 
 /** What went wrong: `code` is stable, `message` is for people. */
@@ -31,8 +39,11 @@ export interface RoomError extends Error {
    * - `not_found`: the server has no room of that name
    * - `forbidden`: the server refuses pages of this origin
    * - `refused`: the server ended the session for good
+   * - `resumed_elsewhere`: another page or program has gone on with this session
    * - `disconnected`: a ping was wanted without a connection, or the connection was lost under it
-   * - `queue_full`: more than 16 MiB of sends would wait for acknowledgement
+   * - `queue_full`: more than 16 MiB of sends, or 1,000 transfers, would wait for the server
+   * - `nobody`: a transfer has no recipient left
+   * - `corrupt`: what has come of a transfer is not what was sent
    * - `left`: the room was left
    */
   readonly code: string
@@ -48,7 +59,7 @@ export interface Peer {
 export interface Undelivered {
   /** The recipient. */
   peer: string
-  /** `too_large`, `unknown_peer`, `slow` or `gone`, see docs/gateway.md. */
+  /** `too_large`, `unknown_peer`, `slow`, `gone`, `busy`, `refused` or `corrupt`, see docs/gateway.md. */
   error: string
   /** The same for people. */
   message: string
@@ -64,7 +75,7 @@ export interface Closing {
   code: number
   /** The server's reason, for people; may be empty. */
   reason: string
-  /** Whether this is the end of the room. If not, the client is reconnecting. */
+  /** Whether this is the end of the room. If not, the client is reconnecting, and nobody has left. */
   final: boolean
   /** Why the room has ended, if it was not left. */
   error?: RoomError
@@ -82,43 +93,91 @@ export interface RoomEvents {
   'peer:lost': [peerId: string, type?: string]
   /** A send did not reach one of its recipients. */
   result: [undelivered: Undelivered]
-  /** The room is connected again, under the new peer id. The first connection is {@link join} itself. */
+  /** What {@link Room.state} has become. */
+  state: [state: RoomState]
+  /** The room is connected again. The first connection is {@link join} itself. */
   open: [peerId: string]
-  /** The connection ended. `peer:leave` follows for every peer. Comes again, as final, if the server refuses our return. */
+  /** The connection ended. Comes again, as final, if the server refuses our return; `peer:leave` for every peer follows then. */
   close: [closing: Closing]
+  /**
+   * The server could not go on with our session, so that messages may be missing; what was not
+   * acknowledged is sent again and may arrive twice. `reason` is `expired`, `overflow`, `left` or
+   * `unknown` (docs/gateway.md, 'hello and welcome'). `peer:leave` follows for every peer, then
+   * {@link Room.id} is another, and `open` and `peer:join` come.
+   */
+  'session:lost': [reason: string]
   /** The server complained about something that is no send. */
   error: [error: RoomError]
 }
 
+/** What a room is doing: `ended` is for good. */
+export type RoomState = 'connecting' | 'open' | 'reconnecting' | 'ended'
+
 /** The events of a channel with the arguments that their listeners get. */
 export interface ChannelEvents {
-  /** A message has arrived. Bytes are a Uint8Array. */
-  message: [data: any, peerId: string, meta: any]
-  /** A message of several frames is arriving; `fraction` rises to 1. */
+  /** A message has arrived, or a transfer as a whole. Bytes are a Uint8Array. `history`: it was sent before we came. */
+  message: [data: any, peerId: string, meta: any, history: boolean]
+  /** A transfer, or a message of several frames, is arriving; `fraction` rises to 1. Of a transfer, what was taken. */
   progress: [fraction: number, peerId: string, meta: any]
+  /** A transfer begins. Unless a listener streams or cancels it, it becomes a `message` when it is whole. */
+  transfer: [transfer: IncomingTransfer]
 }
 
-/** How far a send has come to one recipient; `fraction` rises to 1. */
+/** A payload that a session is sending to us. */
+export interface IncomingTransfer {
+  /** Who sends it. */
+  readonly peer: string
+  readonly meta: any
+  /** Bytes. */
+  readonly size: number
+  /** What the bytes are; `text` and `json` are UTF-8. */
+  readonly kind: 'bytes' | 'text' | 'json'
+  /** Aborted when it ends before it is whole: cancelled at either end, or the sender has gone. */
+  readonly signal: AbortSignal
+  /**
+   * Takes the bytes as they come instead of as one message, which may have 256 MiB at most. Call
+   * it in the listener. The sender waits for who reads. The stream ends when all bytes have come
+   * and are right, and fails otherwise.
+   */
+  stream(): ReadableStream<Uint8Array>
+  /** Ends it for us. The sender is told the reason. */
+  cancel(reason?: string): void
+}
+
+/** How far a send has come to one recipient: of a transfer, what that one has. `fraction` rises to 1. */
 export type OnProgress = (fraction: number, peerId: string, meta: any) => void
+
+/** Options of {@link Channel.send}. */
+export interface SendOptions {
+  /** A peer id, an array of them, or null (default) for everybody. */
+  to?: string | string[] | null | undefined
+  /** A JSON value that travels beside the data; browsers accept it only beside bytes. */
+  meta?: unknown
+  progress?: OnProgress | undefined
+  /** Cancels a transfer, for all its recipients, or a message that has not gone out yet; `send` rejects with its reason. */
+  signal?: AbortSignal | undefined
+}
 
 /** A named stream of messages in a room. */
 export interface Channel {
   readonly name: string
   /**
-   * Sends one message to `targets`: a peer id, an array of them, or null for everybody.
+   * Sends one message to everybody, or as the options say.
    *
-   * `data` is a string, bytes (ArrayBuffer, typed array, DataView, Blob), or any value that JSON
-   * can say; bytes may be the whole of it, not a part of it. It is read before `send` returns, a
-   * Blob soon after. `meta` is a JSON value that travels beside the data; browsers accept it only
-   * beside bytes.
+   * `data` is a string, bytes (ArrayBuffer, typed array, DataView, Blob or File), or any value that
+   * JSON can say; bytes may be the whole of it, not a part of it. It is read before `send` returns, a
+   * Blob later. What is larger than a message may be goes as a transfer: sessions get it whatever
+   * its size, browsers up to 1.6 MB.
    *
-   * The promise resolves when the server has acknowledged the message, and rejects with a
-   * {@link RoomError} when the message was refused. A recipient that it could not reach is
-   * reported by the room's `result` event, later.
+   * The promise of a message resolves when the server has acknowledged it, that of a transfer when
+   * each recipient has it or was given up. It rejects with a {@link RoomError} when it was refused.
+   * A recipient that was not reached is reported by the room's `result` event.
    *
-   * Messages that were not acknowledged when the connection was lost are sent again in the next
-   * session; if the server had taken them before, they arrive twice.
+   * Sends wait while there is no connection, up to 16 MiB. They arrive once, and messages in order,
+   * unless the session was lost (`session:lost`).
    */
+  send(data: unknown, options?: SendOptions): Promise<void>
+  /** The same as GenosDB has it. */
   send(data: unknown, targets?: string | string[] | null, meta?: unknown, onProgress?: OnProgress): Promise<void>
   on<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): void
   off<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): void
@@ -128,12 +187,15 @@ export interface Channel {
 export interface Room {
   /** The name that was given to {@link join}. */
   readonly name: string
-  /** Your peer id. Each connection has a new one. */
+  /** Your peer id, for the life of the session. */
   readonly id: string
   /** The same as {@link id}. */
   readonly selfId: string
-  /** `session`: browsers see you under {@link id}. `server`: browsers see the server's peer in your place. */
+  /** `session`: browsers see you as a peer of your own. `server`: browsers see the server's peer in your place. */
   readonly identity: 'session' | 'server'
+  /** The id under which browsers see you, where it is not {@link id}; it changes when the server is started again. */
+  readonly mesh: string
+  readonly state: RoomState
   /** The channel of that name. Throws if the name is not 1 to 12 bytes of UTF-8, or begins with `@_`. */
   channel(name: string): Channel
   /**
@@ -143,11 +205,11 @@ export interface Room {
    */
   on<E extends keyof RoomEvents>(event: E, listener: (...args: RoomEvents[E]) => void): void
   off<E extends keyof RoomEvents>(event: E, listener: (...args: RoomEvents[E]) => void): void
-  /** The peers that you are connected to now, by peer id. Empty while reconnecting. */
+  /** The peers that you are connected to now, by peer id. While reconnecting, those of before. */
   getPeers(): Record<string, Peer>
   /** The round trip to a peer, or without one to the server, in milliseconds. Rejects with a {@link RoomError}. */
   ping(peerId?: string): Promise<number>
-  /** Leaves the room. Resolves when the connection has ended; sends before it are still acknowledged where the server answers within 2 s, and otherwise rejected. */
+  /** Leaves the room. Resolves when the connection has ended; messages before it are still acknowledged where the server answers within 2 s, and otherwise rejected, as transfers are. */
   leave(): Promise<void>
 }
 

@@ -5,12 +5,12 @@ import type { Data, ServerMessage } from './message.ts'
 export const jsonCodec: Codec = {
   subprotocol: 'genosrtc.v1.json',
 
-  encode: (message) => JSON.stringify(message.op === 'send' ? { ...message, data: wrap(message.data) } : message),
+  encode: (message) => JSON.stringify('data' in message ? { ...message, data: wrap(message.data) } : message),
 
   decode(frame) {
     if (typeof frame !== 'string') throw new TypeError('bytes where JSON was agreed')
     const message = JSON.parse(frame) as ServerMessage
-    if (message.op === 'message') message.data = unwrap(message.data)
+    if ('data' in message) message.data = unwrap(message.data)
     return message
   },
 }

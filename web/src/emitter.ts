@@ -12,6 +12,10 @@ export class Emitter<Events extends { [E in keyof Events]: unknown[] }> {
     this.listeners.get(event)?.delete(listener)
   }
 
+  has(event: keyof Events): boolean {
+    return (this.listeners.get(event)?.size ?? 0) > 0
+  }
+
   emit<E extends keyof Events>(event: E, ...args: Events[E]): void {
     // A copy: listeners may come and go while they are called.
     for (const listener of [...(this.listeners.get(event) ?? [])]) guarded(listener, ...args)

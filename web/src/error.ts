@@ -11,3 +11,8 @@ export class Failure extends Error implements RoomError {
     super(message)
   }
 }
+
+/** A Blob whose bytes are not to be had (any more). */
+export function unreadable(error: unknown): Failure {
+  return new Failure('bad_data', `data: it cannot be read: ${(error as Error).message}`)
+}

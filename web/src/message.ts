@@ -3,19 +3,53 @@
 /** The data of a message: text, bytes, or a JSON value. */
 export type Data = unknown
 
+/** What the bytes of a transfer are. */
+export type Kind = 'bytes' | 'text' | 'json'
+
+export interface Hello {
+  op: 'hello'
+  password?: string | undefined
+  resume?: string | undefined
+  ack?: number | undefined
+  history?: number | undefined
+}
+
 export type ClientMessage =
-  | { op: 'hello'; password?: string | undefined }
-  | { op: 'send'; seq: number; channel: string; data: Data; to?: string | string[]; meta?: unknown; progress?: true }
+  | Hello
+  | { op: 'send'; seq: number; channel: string; data: Data; to?: string[] | undefined; meta?: unknown; progress?: true | undefined }
+  | { op: 'ack'; seq: number }
   | { op: 'ping'; id: number; peer?: string | undefined }
   | { op: 'pong'; id: number }
   | { op: 'leave' }
+  | TransferMessage
+
+/** What we say of a transfer: with `from` as its recipient, without as its sender. */
+export type TransferMessage =
+  | { op: 'begin'; transfer: number; from?: string; offset: number }
+  | { op: 'begin'; transfer: number; offset: number; channel: string; size: number; kind: Kind; to?: string[] | undefined; meta?: unknown }
+  | { op: 'chunk'; transfer: number; offset: number; data: Uint8Array }
+  | { op: 'ack'; transfer: number; from: string; offset: number }
+  | { op: 'end'; transfer: number; from?: string; hash?: string }
+  | { op: 'cancel'; transfer: number; from?: string; reason?: string }
 
 export interface Welcome {
   op: 'welcome'
   peer: string
+  mesh?: string
   identity: 'session' | 'server'
+  resume: string
+  resumed: boolean
+  reason?: string
+  ack: number
   peers: { peer: string; type?: string }[]
-  limits: { message: number }
+  limits: Limits
+}
+
+export interface Limits {
+  /** Bytes of data and meta in one send; more goes as a transfer. */
+  message: number
+  /** Bytes of a transfer beyond what was acknowledged. */
+  window: number
 }
 
 export interface ErrorMessage {
@@ -24,15 +58,49 @@ export interface ErrorMessage {
   message: string
   seq?: number
   id?: number
+  transfer?: number
+  from?: string
 }
+
+export interface Arrival {
+  op: 'message'
+  seq: number
+  channel: string
+  from: string
+  data: Data
+  meta?: unknown
+  history?: boolean
+}
+
+/** Somebody's payload is offered to us. */
+export interface Offer {
+  op: 'begin'
+  transfer: number
+  from: string
+  channel: string
+  size: number
+  kind: Kind
+  offset?: number
+  meta?: unknown
+}
+
+/** What the server says of a transfer: with `from` about one that comes to us, without about ours. */
+export type TransferReport =
+  | Offer
+  | { op: 'begin'; transfer: number; from?: undefined; offset: number }
+  | { op: 'chunk'; transfer: number; from: string; offset: number; data: Data }
+  | { op: 'ack'; transfer: number; offset: number }
+  | { op: 'end'; transfer: number; from?: string; hash?: string }
+  | { op: 'cancel'; transfer: number; from?: string; reason?: string }
 
 export type ServerMessage =
   | Welcome
   | ErrorMessage
-  | { op: 'message'; channel: string; from: string; data: Data; meta?: unknown }
-  | { op: 'ack'; seq: number }
-  | { op: 'result'; seq: number; peer: string; error: string; message: string }
-  | { op: 'progress'; peer: string; fraction: number; seq?: number; channel?: string; meta?: unknown }
+  | Arrival
+  | { op: 'ack'; seq: number; transfer?: undefined }
+  | { op: 'result'; seq?: number; transfer?: number; peer: string; error: string; message: string }
+  | { op: 'progress'; peer: string; fraction: number; seq?: number; transfer?: number; channel?: string; meta?: unknown }
   | { op: 'ping'; id: number }
   | { op: 'pong'; id: number; peer?: string; error?: string }
   | { op: 'peer'; event: 'join' | 'leave' | 'seen' | 'lost'; peer: string; type?: string }
+  | TransferReport

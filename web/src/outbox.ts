@@ -1,5 +1,6 @@
 import type { Frame } from './codec.ts'
 import { Failure } from './error.ts'
+import { sizeOf } from './payload.ts'
 
 const capacity = 16 * 1024 * 1024
 
@@ -9,9 +10,10 @@ export interface Entry {
   /** Bytes that count against the outbox: those of the frame, or of the Blob that it will be made of. */
   size: number
   /** What goes over the wire; absent while its Blob is being read. */
-  frame?: Frame
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
+  frame?: Frame | undefined
+  /** Whether a connection had it, so that it may be with the server. */
+  gone?: boolean
+  readonly settle: (error?: unknown) => void
 }
 
 /**
@@ -34,7 +36,7 @@ export class Outbox {
 
   /** The entry's Blob was read. */
   fill(entry: Entry, frame: Frame): void {
-    const size = frameSize(frame)
+    const size = sizeOf(frame)
     if (this.entries.includes(entry)) this.bytes += size - entry.size
     entry.size = size
     entry.frame = frame
@@ -49,21 +51,27 @@ export class Outbox {
       if (next.size > most) {
         this.refuse(next.seq, new Failure('too_large', `send: ${next.size} bytes, the server takes at most ${most}`))
       } else {
-        write(next.frame)
+        next.gone = true
         this.written++
+        write(next.frame)
       }
     }
   }
 
-  /** The server has everything up to seq. */
+  /** The server has everything up to seq. What this or an earlier connection did not write, it cannot have. */
   acknowledge(seq: number): void {
-    while (this.written > 0 && this.entries[0]!.seq <= seq) this.remove(0).resolve()
+    while (this.written > 0 && this.entries[0]!.seq <= seq) this.remove(0).settle()
   }
 
   /** The send of that seq will not happen. */
-  refuse(seq: number, error: Error): void {
+  refuse(seq: number, error: unknown): void {
     const at = this.entries.findIndex((entry) => entry.seq === seq)
-    if (at >= 0) this.remove(at).reject(error)
+    if (at >= 0) this.remove(at).settle(error)
+  }
+
+  /** The send is not wanted any more. */
+  withdraw(entry: Entry, reason: unknown): void {
+    if (!entry.gone) this.refuse(entry.seq, reason)
   }
 
   /** A new connection has none of it. */
@@ -73,7 +81,7 @@ export class Outbox {
 
   /** Nothing of it will be sent any more. */
   close(error: Error): void {
-    while (this.entries.length > 0) this.remove(0).reject(error)
+    while (this.entries.length > 0) this.remove(0).settle(error)
   }
 
   private remove(at: number): Entry {
@@ -82,9 +90,4 @@ export class Outbox {
     this.bytes -= entry.size
     return entry
   }
-}
-
-/** The bytes of a frame on the wire. */
-export function frameSize(frame: Frame): number {
-  return typeof frame === 'string' ? new Blob([frame]).size : frame.byteLength
 }

@@ -1,25 +1,32 @@
+import { onAbort } from './abort.ts'
 import { backoff, pause } from './backoff.ts'
 import { RoomChannel, type Send } from './channel.ts'
-import type { Channel, JoinOptions, Peer, Room, RoomEvents } from './client.ts'
+import type { Channel, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
-import { bytesOf, dataOf, jsonValue } from './data.ts'
+import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter, guarded } from './emitter.ts'
-import { Failure } from './error.ts'
-import type { Data, ServerMessage, Welcome } from './message.ts'
-import { frameSize, Outbox } from './outbox.ts'
+import { Failure, unreadable } from './error.ts'
+import type { ClientMessage, Limits, ServerMessage, Welcome } from './message.ts'
+import { Outbox, type Entry } from './outbox.ts'
+import { bytesOf, jsonText, payloadOf, sizeOf } from './payload.ts'
 import { Pings } from './pings.ts'
 import { refusal } from './refusal.ts'
 import { SentLog } from './sent.ts'
-import { Session, verdict, type Ending } from './session.ts'
+import { Session } from './session.ts'
+import { TicketStore, watchPage } from './ticket.ts'
+import { Receiver } from './transfer/receiver.ts'
+import { Sender } from './transfer/sender.ts'
 
 const patience = 10_000
-const stable = 30_000 // a session that lasted so long was no failure
+const stable = 5_000 // a connection that lasted so long was no failure
 const farewell = 2_000
 
-/** A room: one session after the other, and what outlives them. */
+/** A room: one connection after the other, and what outlives them. */
 export class JoinedRoom implements Room {
   id = ''
+  mesh = ''
   identity: 'session' | 'server' = 'session'
+  state: RoomState = 'connecting'
 
   private readonly events = new Emitter<RoomEvents>()
   readonly on = this.events.on.bind(this.events) as Room['on']
@@ -28,17 +35,23 @@ export class JoinedRoom implements Room {
   private readonly codec: Codec
   private readonly channels = new Map<string, RoomChannel>()
   private readonly peers = new Map<string, Peer>()
+  private readonly session: Session
   private readonly outbox = new Outbox()
   private readonly sent = new SentLog()
+  private readonly sender: Sender
+  private readonly receiver = new Receiver(
+    (message) => this.say(message),
+    (name) => this.channels.get(name),
+  )
   private readonly pings = new Pings()
   private lastSeq = 0
 
-  private current?: Session // the session that is dialled or open
-  private session?: Session | undefined // the same, once it was welcomed
-  private frameLimit = 0
+  private current?: Connection // the connection that is dialled or open
+  private link?: Connection | undefined // the same, once it was welcomed
+  private limits!: Limits // since the first welcome
 
-  private held?: ServerMessage[] | undefined = [] // until the application had a chance to listen
-  private stopped?: Failure // why there will be no further session
+  private held?: (() => void)[] | undefined = [] // what is told when the application had a chance to listen
+  private stopped?: Failure // why there will be no further connection
   private readonly stopping = new AbortController()
   private readonly over: Promise<void>
   private readonly deadline: ReturnType<typeof setTimeout> // of the first welcome
@@ -54,11 +67,26 @@ export class JoinedRoom implements Room {
     const protocol = options.protocol ?? 'msgpack'
     if (!codecs[protocol]) throw new TypeError(`protocol ${protocol}: msgpack and json are known`)
     this.codec = codecs[protocol]
+    const tickets = new TicketStore(`genosrtc ${address}`)
+    const ticket = options.persist ? tickets.take() : undefined
+    this.session = new Session(ticket, (message) => this.say(message))
+    this.sender = new Sender(ticket?.transfer ?? 0, (message) => this.say(message))
+    const unwatch = watchPage(
+      (mayReturn) => {
+        const { ticket } = this.session
+        if (!options.persist && !mayReturn) this.say({ op: 'leave' })
+        else if (options.persist && ticket) tickets.put({ ...ticket, transfer: this.sender.lastTransfer })
+      },
+      () => tickets.take(),
+    )
     const timeout = options.timeout ?? patience
     this.deadline = setTimeout(() => {
       this.stop(new Failure('timeout', `room ${name} at ${address}: not joined within ${timeout / 1000} s: ${this.trouble}`))
     }, timeout)
-    this.over = this.run().then(() => failed(this.stopped!)) // without effect if we had joined
+    this.over = this.run().then(() => {
+      unwatch()
+      failed(this.stopped!) // without effect if we had joined
+    })
   }
 
   get selfId(): string {
@@ -77,21 +105,21 @@ export class JoinedRoom implements Room {
 
   ping(peer?: string): Promise<number> {
     return this.pings.start((id) => {
-      if (!this.session) throw this.stopped ?? new Failure('disconnected', 'ping: there is no connection now')
-      this.session.write(this.codec.encode({ op: 'ping', id, peer }))
+      if (!this.link) throw this.stopped ?? new Failure('disconnected', 'ping: there is no connection now')
+      this.link.say({ op: 'ping', id, peer })
     })
   }
 
   leave(): Promise<void> {
-    const { session } = this
+    const { link } = this
     const left = new Failure('left', 'the room was left')
-    if (!session || this.stopped) {
+    if (!link || this.stopped) {
       this.stop(left)
       return this.over
     }
     this.stopped = left
-    session.write(this.codec.encode({ op: 'leave' }))
-    const timer = setTimeout(() => session.cut('left'), farewell)
+    link.say({ op: 'leave' })
+    const timer = setTimeout(() => link.cut('left'), farewell)
     return this.over.then(() => clearTimeout(timer))
   }
 
@@ -119,7 +147,7 @@ export class JoinedRoom implements Room {
         }
       }
       if (this.stopped) break
-      if (this.session) this.down(ending, false)
+      if (this.link) this.down(ending, false)
       if (performance.now() - began > stable) failures = 0
       await pause(Math.max(wait, backoff(failures)), this.stopping.signal)
     }
@@ -127,58 +155,89 @@ export class JoinedRoom implements Room {
     this.down(ending, true)
   }
 
-  // One session, from dialling to its end.
+  // One connection, from dialling to its end.
   private converse(): Promise<Ending> {
     return new Promise((resolve) => {
-      const session = new Session(this.address, this.options.password, this.codec, {
-        welcomed: (welcome) => this.welcomed(session, welcome),
+      const hello = this.session.hello(this.options.password, this.options.history)
+      const connection = new Connection(this.address, hello, this.codec, {
+        welcomed: (welcome) => this.welcomed(connection, welcome),
         received: (message) => this.received(message),
         ended: resolve,
       })
-      this.current = session
+      this.current = connection
     })
   }
 
-  private welcomed(session: Session, welcome: Welcome): void {
-    this.session = session
+  private welcomed(connection: Connection, welcome: Welcome): void {
+    const lost = this.session.welcomed(welcome)
+    const first = this.state === 'connecting'
+    this.link = connection
+    this.limits = welcome.limits
+    clearTimeout(this.deadline)
+    if (lost !== undefined) {
+      this.tell(() => this.events.emit('session:lost', lost))
+      this.part(() => true)
+      this.receiver.close(new Failure('gone', 'transfer: the session was lost'))
+    }
     this.id = welcome.peer
+    this.mesh = welcome.mesh ?? welcome.peer
     this.identity = welcome.identity
-    this.frameLimit = 2 * welcome.limits.message // the server's read limit (docs/gateway.md, 1009)
-    if (this.held) {
-      clearTimeout(this.deadline)
+    const present = new Set(welcome.peers.map(({ peer }) => peer))
+    this.part((peer) => !present.has(peer))
+    this.enter('open')
+    if (first) {
       this.joined(this)
       setTimeout(() => this.release())
     } else {
       this.events.emit('open', this.id)
     }
     for (const { peer, type } of welcome.peers) {
-      this.enter(peer, type)
-      this.received({ op: 'peer', event: 'join', peer, ...(type && { type }) })
+      if (this.peers.has(peer)) continue
+      this.meet(peer, type)
+      this.tell(() => this.events.emit('peer:join', peer, type))
     }
+    if (welcome.resumed) this.outbox.acknowledge(welcome.ack)
+    this.lastSeq = Math.max(this.lastSeq, welcome.ack)
     this.outbox.rewind()
     this.flush()
+    this.sender.proceed(this.limits.window, welcome.resumed)
   }
 
   private received(message: ServerMessage): void {
-    if (this.held) {
-      this.held.push(message)
-      return
-    }
+    this.tell(() => this.handle(message))
+  }
+
+  private handle(message: ServerMessage): void {
     switch (message.op) {
-      case 'message':
-        this.channels.get(message.channel)?.emit('message', message.data, message.from, message.meta)
+      case 'message': {
+        const { channel, data, from, meta, history = false } = message
+        if (this.session.take(message.seq)) this.channels.get(channel)?.emit('message', data, from, meta, history)
         break
+      }
       case 'ack':
-        this.outbox.acknowledge(message.seq)
+        if (message.transfer === undefined) this.outbox.acknowledge(message.seq)
+        else this.sender.received(message)
         break
+      case 'begin':
+      case 'chunk':
+      case 'end':
+      case 'cancel': {
+        const { from } = message
+        if (from === undefined) this.sender.received(message)
+        else this.receiver.received({ ...message, from }, this.limits.window)
+        break
+      }
       case 'result': {
-        const { seq, peer, error, message: text } = message
-        const sent = this.sent.get(seq)
+        const { seq, transfer, peer, error, message: text } = message
+        const sent = transfer === undefined ? this.sent.get(seq!) : this.sender.missed(transfer, peer)
+        if (transfer !== undefined && !sent) break
         this.events.emit('result', { peer, error, message: text, ...(sent && { channel: sent.channel, meta: sent.meta }) })
         break
       }
       case 'progress':
-        if (message.seq !== undefined) {
+        if (message.transfer !== undefined) {
+          this.sender.progress(message.transfer, message.peer, message.fraction)
+        } else if (message.seq !== undefined) {
           const sent = this.sent.get(message.seq)
           if (sent?.onProgress) guarded(sent.onProgress, message.fraction, message.peer, sent.meta)
         } else if (message.channel !== undefined) {
@@ -186,96 +245,136 @@ export class JoinedRoom implements Room {
         }
         break
       case 'ping':
-        this.session?.write(this.codec.encode({ op: 'pong', id: message.id }))
+        this.say({ op: 'pong', id: message.id })
         break
       case 'pong':
         this.pings.finish(message.id, message.error)
         break
       case 'peer':
-        if (message.event === 'join') this.enter(message.peer, message.type)
-        if (message.event === 'leave') this.peers.delete(message.peer)
+        if (message.event === 'join') this.meet(message.peer, message.type)
+        if (message.event === 'leave') {
+          this.peers.delete(message.peer)
+          this.receiver.left(message.peer)
+        }
         this.events.emit(`peer:${message.event}`, message.peer, message.type)
         break
       case 'error': {
         const error = new Failure(message.code, message.message)
         if (message.seq !== undefined) this.outbox.refuse(message.seq, error)
+        else if (message.transfer !== undefined && message.from === undefined) this.sender.cancel(message.transfer, error)
         else if (message.id !== undefined) this.pings.finish(message.id, message.code)
         else this.events.emit('error', error)
       }
     }
   }
 
-  private release(): void {
-    const messages = this.held ?? []
-    this.held = undefined
-    for (const message of messages) this.received(message)
+  private tell(call: () => void): void {
+    if (this.held) this.held.push(call)
+    else call()
   }
 
-  private enter(peer: string, type?: string): void {
+  private release(): void {
+    const calls = this.held ?? []
+    this.held = undefined
+    for (const call of calls) call()
+  }
+
+  // Lost without a connection, which each part makes up for in the next one.
+  private say(message: ClientMessage): void {
+    this.link?.say(message)
+  }
+
+  private enter(state: RoomState): void {
+    if (state === this.state) return
+    this.state = state
+    this.events.emit('state', state)
+  }
+
+  private meet(peer: string, type?: string): void {
     this.peers.set(peer, type === undefined ? {} : { type })
   }
 
-  private readonly send: Send = (channel, data, targets, meta, onProgress) =>
-    new Promise((resolve, reject) => {
-      if (this.stopped) throw this.stopped
-      const to = targets == null ? undefined : [targets].flat()
-      if (to?.some((peer) => typeof peer !== 'string')) throw new Failure('bad_message', 'send: a target is no peer id')
-      const said = meta == null ? undefined : jsonValue('meta', meta)
+  // These peers are here no longer.
+  private part(gone: (peer: string) => boolean): void {
+    for (const [id, { type }] of [...this.peers]) {
+      if (!gone(id)) continue
+      this.peers.delete(id)
+      this.receiver.left(id)
+      this.events.emit('peer:leave', id, type)
+    }
+  }
 
-      const seq = ++this.lastSeq
-      const encode = (data: Data) =>
-        this.codec.encode({
-          op: 'send',
-          seq,
-          channel,
-          data,
-          ...(to && { to }),
-          ...(said !== undefined && { meta: said }),
-          ...(onProgress && { progress: true }),
-        })
+  private readonly send: Send = async (channel, value, { to, meta, progress: onProgress, signal }) => {
+    if (this.stopped) throw this.stopped
+    signal?.throwIfAborted()
+    const targets = to == null ? undefined : [to].flat()
+    if (targets?.some((peer) => typeof peer !== 'string')) throw new Failure('bad_message', 'send: a target is no peer id')
+    const metaText = meta == null ? '' : jsonText('meta', meta)
+    const beside = { to: targets, meta: metaText ? JSON.parse(metaText) : undefined }
 
-      if (data instanceof Blob) {
-        const entry = { seq, size: data.size, resolve, reject }
-        this.outbox.add(entry)
-        data
+    const { kind, data, raw } = payloadOf(value)
+    const seq = ++this.lastSeq
+    const encode = (data: unknown) => this.codec.encode({ op: 'send', seq, channel, data, ...beside, progress: onProgress && true })
+    const whole = sizeOf(raw) + sizeOf(metaText) <= this.limits.message
+    const frame = whole && !(raw instanceof Blob) ? encode(data) : undefined
+    // JSON may be many times as long as what it says.
+    if (!whole || (frame && sizeOf(frame) > this.frameLimit)) {
+      const blob = raw instanceof Blob ? raw : new Blob([raw as BlobPart])
+      return this.sender.send({ channel, kind, blob, ...beside, onProgress }, signal)
+    }
+    return new Promise((resolve, reject) => {
+      const settle = onAbort(signal, (reason) => this.outbox.withdraw(entry, reason), resolve, reject)
+      const entry: Entry = { seq, size: sizeOf(frame ?? raw), frame, settle }
+      this.outbox.add(entry)
+      this.sent.add(seq, { channel, meta, onProgress })
+      if (raw instanceof Blob) {
+        raw
           .arrayBuffer()
           .then((buffer) => this.outbox.fill(entry, encode(bytesOf(buffer))))
-          .catch((error) => this.outbox.refuse(seq, new Failure('bad_data', `data: the Blob cannot be read: ${error.message}`)))
+          .catch((error) => this.outbox.refuse(seq, unreadable(error)))
           .then(() => this.flush())
-      } else {
-        const frame = encode(dataOf(data))
-        this.outbox.add({ seq, size: frameSize(frame), frame, resolve, reject })
       }
-      this.sent.add(seq, { channel, meta, onProgress })
       this.flush()
     })
+  }
 
   private flush(): void {
-    const { session } = this
-    if (session) this.outbox.flush((frame) => session.write(frame), this.frameLimit)
+    const { link } = this
+    if (link) this.outbox.flush((frame) => link.write(frame), this.frameLimit)
+  }
+
+  // The server's read limit (docs/gateway.md, 1009).
+  private get frameLimit(): number {
+    return 2 * this.limits.message
   }
 
   private refused(error: Failure | undefined): void {
     if (error && !this.stopped) this.stopped = error
   }
 
-  // No further session, and an end to the one that is there.
+  // No further connection, and an end to the one that is there.
   private stop(error: Failure): void {
     this.refused(error)
     this.current?.cut(error.message)
     this.stopping.abort()
   }
 
-  // The session is gone, and everything that lives with it.
+  // The connection is gone, and everything that lives with it; at last also what would outlive it.
   private down({ code, reason }: Ending, final: boolean): void {
     this.release()
-    this.session = undefined
-    const peers = [...this.peers]
-    this.peers.clear()
+    this.link = undefined
     this.pings.close('disconnected')
-    if (final) this.outbox.close(this.stopped!)
+    this.sender.suspend()
+    this.receiver.suspend()
+    if (final) {
+      this.outbox.close(this.stopped!)
+      this.sender.close(this.stopped!)
+      this.receiver.close(this.stopped!)
+      this.session.close()
+    }
     const refused = final && this.stopped!.code !== 'left'
+    this.enter(final ? 'ended' : 'reconnecting')
     this.events.emit('close', { code, reason, final, ...(refused && { error: this.stopped! }) })
-    for (const [id, { type }] of peers) this.events.emit('peer:leave', id, type)
+    if (final) this.part(() => true)
   }
 }

@@ -1,114 +1,65 @@
-import type { Codec, Frame } from './codec.ts'
-import { Failure } from './error.ts'
-import type { ErrorMessage, ServerMessage, Welcome } from './message.ts'
+import type { ClientMessage, Hello, Welcome } from './message.ts'
+import type { Ticket } from './ticket.ts'
 
-const handshake = 10_000 // from dialling to welcome
-const heartbeat = 20_000
+const ackEvery = 32 // messages; docs/gateway.md asks for 64 at most
+const ackWithin = 100 // milliseconds; docs/gateway.md asks for a second at most
 
-/** How a session ended. */
-export interface Ending {
-  code: number
-  reason: string
-  /** Whether the WebSocket was open at all; if not, the server may have said why over HTTP. */
-  opened: boolean
-  /** What the server complained about last. */
-  complaint?: ErrorMessage
-}
-
-/** Who is told what a session hears. */
-export interface Listener {
-  welcomed(welcome: Welcome): void
-  received(message: ServerMessage): void
-  ended(ending: Ending): void
-}
-
-/** One WebSocket, from dialling over hello and welcome to its end. After its end it calls nobody. */
+/** A session as it outlives its connections: the token to resume it, and which of its messages we have. */
 export class Session {
-  private readonly socket: WebSocket
-  private readonly deadline: ReturnType<typeof setTimeout>
-  private pulse?: ReturnType<typeof setInterval>
-  private state: 'dialling' | 'greeting' | 'welcomed' | 'ended' = 'dialling'
-  private complaint?: ErrorMessage
-  private alive = true
-  private unsent = 0
+  private token: string | undefined
+  private received: number // the highest seq of a message that the application was given
+  private acknowledged: number
+  private timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
-    address: URL,
-    password: string | undefined,
-    private readonly codec: Codec,
-    private readonly listener: Listener,
+    ticket: Ticket | undefined,
+    private readonly say: (message: ClientMessage) => void,
   ) {
-    this.socket = new WebSocket(address, codec.subprotocol)
-    this.socket.binaryType = 'arraybuffer'
-    this.socket.onopen = () => {
-      this.state = 'greeting'
-      this.write(codec.encode({ op: 'hello', password }))
-    }
-    this.socket.onmessage = (event) => this.receive(event.data)
-    this.socket.onclose = (event) => this.end(event.code, event.reason)
-    this.socket.onerror = () => {} // says nothing; onclose follows
-    this.deadline = setTimeout(() => this.cut('no welcome in time'), handshake)
+    this.token = ticket?.resume
+    this.received = this.acknowledged = ticket?.ack ?? 0
   }
 
-  write(frame: Frame): void {
-    // Before the socket is open this throws, after it is closed the frame is lost with the session.
-    this.socket.send(frame)
+  /** What the next page needs to go on. */
+  get ticket(): Pick<Ticket, 'resume' | 'ack'> | undefined {
+    return this.token === undefined ? undefined : { resume: this.token, ack: this.received }
   }
 
-  /** Ends the session now, without waiting for a network that may be gone. */
-  cut(reason: string): void {
-    this.socket.close()
-    this.end(1006, reason)
+  hello(password: string | undefined, history: number | undefined): Hello {
+    return { op: 'hello', password, history, ...(this.token !== undefined && { resume: this.token, ack: this.received }) }
   }
 
-  private receive(frame: string | ArrayBuffer): void {
-    if (this.state === 'ended') return
-    this.alive = true
-    let message: ServerMessage
-    try {
-      message = this.codec.decode(frame)
-    } catch (error) {
-      const text = `a message of the server cannot be read: ${(error as Error).message}`
-      this.listener.received({ op: 'error', code: 'bad_message', message: text })
-      return
-    }
-    if (message.op === 'error') this.complaint = message
-    if (this.state === 'welcomed') {
-      this.listener.received(message)
-    } else if (message.op === 'welcome') {
-      this.state = 'welcomed'
-      clearTimeout(this.deadline)
-      this.pulse = setInterval(() => this.beat(), heartbeat)
-      this.listener.welcomed(message)
-    }
+  /** The server has welcomed us. Returns why the session that we had is lost, if it is. */
+  welcomed({ resume, resumed, reason = 'unknown' }: Welcome): string | undefined {
+    const lost = this.token !== undefined && !resumed ? reason : undefined
+    this.token = resume
+    // A server that does not know the session may have lost its numbers too. Otherwise they go on,
+    // and tell which of the history we have.
+    if (lost === 'unknown') this.received = 0
+    this.acknowledged = this.received
+    return lost
   }
 
-  /**
-   * A browser does not notice a network that is gone. So we ask for a sign of life, and end the
-   * session if there was none since the last beat; an upload that proceeds is one.
-   */
-  private beat(): void {
-    if (this.socket.bufferedAmount !== this.unsent) this.alive = true
-    if (!this.alive) return this.cut('the server is silent')
-    this.alive = false
-    this.unsent = this.socket.bufferedAmount
-    this.write(this.codec.encode({ op: 'ping', id: 0 }))
+  /** Whether a message is new; it is then ours to deliver, and will be acknowledged. */
+  take(seq: number): boolean {
+    if (seq <= this.received) return false
+    this.received = seq
+    if (++this.unacknowledged >= ackEvery) this.acknowledge()
+    else this.timer ??= setTimeout(() => this.acknowledge(), ackWithin)
+    return true
+  }
+  private unacknowledged = 0
+
+  /** Stops the clock. */
+  close(): void {
+    clearTimeout(this.timer)
   }
 
-  private end(code: number, reason: string): void {
-    if (this.state === 'ended') return
-    const opened = this.state !== 'dialling'
-    this.state = 'ended'
-    clearTimeout(this.deadline)
-    clearInterval(this.pulse)
-    this.listener.ended({ code, reason, opened, ...(this.complaint && { complaint: this.complaint }) })
+  private acknowledge(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.unacknowledged = 0
+    if (this.received <= this.acknowledged) return
+    this.acknowledged = this.received
+    this.say({ op: 'ack', seq: this.received }) // lost without a connection: the next hello says it too
   }
-}
-
-/** The error for good that an ending means, or undefined where it is worth another try. */
-export function verdict(ending: Ending): Failure | undefined {
-  // 1002, 1003 and 1008: what we said was refused, and we would say the same again.
-  if (![1002, 1003, 1008].includes(ending.code)) return undefined
-  const { complaint } = ending
-  return new Failure(complaint?.code ?? 'refused', complaint?.message ?? (ending.reason || `closed with ${ending.code}`))
 }

@@ -1,4 +1,4 @@
-// A lost socket: a new session, the peers anew, and what was not acknowledged again.
+// A lost socket: the session goes on, or another begins.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -7,34 +7,142 @@ import { next, setUp, until } from './helpers.js'
 /** Everything that a room tells, as text. */
 function diary(room) {
   const lines = []
-  for (const event of ['open', 'close', 'peer:join', 'peer:leave']) {
+  for (const event of ['state', 'session:lost', 'open', 'close', 'peer:join', 'peer:leave']) {
     room.on(event, (arg, type) => lines.push(event === 'close' ? `close ${arg.final ? 'final' : 'for now'}` : `${event} ${type ?? arg}`))
   }
   return lines
 }
 
-test('a new session has a new id, and its peers join anew', async (t) => {
+test('a lost connection is resumed: same id, and nobody left', async (t) => {
   const { room, server } = await setUp(t)
-  const before = room.id
+  const { id } = room
+  const [superpeer] = server.peers.keys()
   await new Promise((resolve) => setTimeout(resolve)) // the first joins are told
   const lines = diary(room)
-  const closed = next(room, 'close').then(([closing]) => ({ ...closing, peers: room.getPeers() }))
+  const closed = next(room, 'close')
   const opened = next(room, 'open')
   server.drop()
-  assert.deepEqual(await closed, { code: 1006, reason: '', final: false, peers: {} })
+  assert.deepEqual(await closed, [{ code: 1006, reason: '', final: false }])
+  assert.equal(room.state, 'reconnecting')
+  assert.deepEqual(room.getPeers(), { [superpeer]: { type: 'superpeer' } })
   await assert.rejects(room.ping(), { code: 'disconnected' })
-  assert.deepEqual(await opened, [room.id])
-  assert.notEqual(room.id, before)
-  await until(() => lines.length === 4)
-  assert.deepEqual(lines, ['close for now', 'peer:leave superpeer', `open ${room.id}`, 'peer:join superpeer'])
+  assert.deepEqual(await opened, [id])
+  assert.equal(room.state, 'open')
   await room.channel('chat').send('again')
+  assert.deepEqual(lines, ['state reconnecting', 'close for now', 'state open', `open ${id}`])
 })
+
+test('who came and went meanwhile is told after', async (t) => {
+  const { room, server } = await setUp(t)
+  const leaving = server.addPeer()
+  await until(() => room.getPeers()[leaving.id])
+  const lines = diary(room)
+  server.drop()
+  await next(room, 'close')
+  server.peers.delete(leaving.id)
+  const coming = server.addPeer('session')
+  await next(room, 'peer:join')
+  assert.deepEqual(lines.slice(2), [`peer:leave ${leaving.id}`, 'state open', `open ${room.id}`, 'peer:join session'])
+  assert.deepEqual(room.getPeers()[coming.id], { type: 'session' })
+})
+
+for (const reason of ['expired', 'overflow', 'unknown']) {
+  test(`a session that is lost: ${reason}`, async (t) => {
+    const { room, server } = await setUp(t)
+    const before = room.id
+    await room.ping() // the first joins are told
+    const lines = diary(room)
+    server.lose(reason)
+    await next(room, 'open')
+    assert.notEqual(room.id, before)
+    await until(() => lines.length === 7)
+    assert.deepEqual(lines, [
+      'state reconnecting',
+      'close for now',
+      `session:lost ${reason}`,
+      'peer:leave superpeer',
+      'state open',
+      `open ${room.id}`,
+      'peer:join superpeer',
+    ])
+    await room.channel('chat').send('again')
+  })
+}
+
+test('messages that came meanwhile come after, once, and are acknowledged', async (t) => {
+  const { room, server, join } = await setUp(t)
+  const other = await join()
+  const seen = []
+  room.channel('chat').on('message', (data) => seen.push(data))
+  const [session] = server.sessions.filter(({ id }) => id === room.id)
+  await Promise.all(Array.from({ length: 100 }, (_, n) => other.channel('chat').send(n)))
+  await until(() => seen.length === 100 && session.unacknowledged.length === 0)
+  assert.ok(session.received.filter(({ op }) => op === 'ack').length <= 100 / 32 + 2, 'not each by itself')
+
+  server.silent = true // acknowledgements are lost
+  for (let n = 100; n < 110; n++) server.deliver(server.peers.get(other.id), { channel: 'chat', data: n })
+  await until(() => seen.length === 110)
+  session.ws.terminate()
+  await next(room, 'close')
+  for (let n = 110; n < 120; n++) server.deliver(server.peers.get(other.id), { channel: 'chat', data: n })
+  server.silent = false
+  await until(() => seen.length === 120)
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 120 }, (_, n) => n),
+  )
+  const hello = session.received.findLast(({ op }) => op === 'hello')
+  assert.equal(hello.ack, 110)
+  assert.equal(hello.resume, session.token)
+  await until(() => session.unacknowledged.length === 0)
+})
+
+test('the history comes first, marked, and after a lost session only what we do not have', async (t) => {
+  const { room: alice, server, join } = await setUp(t)
+  for (let n = 0; n < 5; n++) await alice.channel('chat').send(n)
+  const bob = await join({ history: 3 })
+  const seen = []
+  bob.channel('chat').on('message', (data, peerId, meta, history) => seen.push([data, history]))
+  await alice.channel('chat').send(5)
+  await until(() => seen.length === 4)
+  const known = [[2, true], [3, true], [4, true], [5, false]] // prettier-ignore
+  assert.deepEqual(seen, known)
+  server.lose('expired')
+  await Promise.all([next(alice, 'open'), next(bob, 'open')])
+  await alice.channel('chat').send(6)
+  await until(() => seen.length === 5)
+  assert.deepEqual(seen, [...known, [6, false]])
+})
+
+test('a connection that another has taken over is not resumed', async (t) => {
+  const { room, server } = await setUp(t)
+  const { length } = server.dials
+  const closed = next(room, 'close')
+  server.sessions[0].ws.close(4000, 'resumed elsewhere')
+  const [{ code, final, error }] = await closed
+  assert.deepEqual([code, final, error.code], [4000, true, 'resumed_elsewhere'])
+  assert.equal(room.state, 'ended')
+  await new Promise((resolve) => setTimeout(resolve, 600)) // it would have dialled
+  assert.equal(server.dials.length, length)
+})
+
+for (const [code, final] of [[1000, true], [1001, false], [1002, true], [1003, true], [1008, true], [1011, false], [1013, false]]) { // prettier-ignore
+  test(`closed with ${code}, which ${final ? 'is' : 'is not'} the end`, async (t) => {
+    const { room, server } = await setUp(t)
+    const closed = next(room, 'close')
+    const opened = next(room, 'open')
+    server.sessions[0].ws.close(code, 'the reason')
+    const [closing] = await closed
+    assert.deepEqual([closing.code, closing.reason, closing.final], [code, 'the reason', final])
+    if (!final) await opened
+  })
+}
 
 test('what was not acknowledged is sent again, in order', async (t) => {
   const { room, server } = await setUp(t)
   server.holdAcks = true
   const sends = ['a', 'b'].map((text) => room.channel('chat').send(text))
-  await until(() => server.lastSeq === 0 && server.sessions[0].lastSeq === 2)
+  await until(() => server.sessions[0].lastSeq === 2)
   const opened = next(room, 'open')
   server.drop()
   await next(room, 'close')
@@ -42,23 +150,58 @@ test('what was not acknowledged is sent again, in order', async (t) => {
   sends.push(room.channel('chat').send('c'), room.channel('chat').send(new Blob(['d'])))
   await opened
   await Promise.all(sends)
-  const [session] = server.sessions
-  const again = session.received.filter(({ op }) => op === 'send').map(({ data }) => data.toString())
-  assert.deepEqual(again, ['a', 'b', 'c', 'd'])
+  const again = server.sessions[0].received.filter(({ op }) => op === 'send').map(({ seq, data }) => `${seq} ${data}`)
+  assert.deepEqual(again, ['1 a', '2 b', '3 c', '4 d'], 'the server had a and b already, and said so')
 })
 
-test('what was acknowledged is not sent again', async (t) => {
+test('what the server did not get is sent again, with the same seq', async (t) => {
+  const { room, server } = await setUp(t)
+  const seen = []
+  const [session] = server.sessions
+  server.addPeer('browser', ({ data }) => seen.push(data))
+  server.silent = true
+  const sends = ['a', 'b'].map((text) => room.channel('chat').send(text))
+  session.ws.terminate()
+  server.silent = false
+  await Promise.all(sends)
+  assert.deepEqual(
+    session.received.filter(({ op }) => op === 'send').map(({ seq, data }) => [seq, data]),
+    [
+      [1, 'a'],
+      [2, 'b'],
+    ],
+  )
+  assert.deepEqual(seen, ['a', 'b'])
+})
+
+test('a send that is not wanted any more is withdrawn, if it did not go out', async (t) => {
+  const { room, server } = await setUp(t)
+  const abort = new AbortController()
+  const send = (data) => room.channel('chat').send(data, { signal: abort.signal })
+  server.silent = true
+  const gone = send('gone')
+  server.drop()
+  await next(room, 'close')
+  const waiting = ['waits', new Blob(['waits too'])].map((data) => assert.rejects(send(data), { name: 'AbortError' }))
+  abort.abort()
+  await Promise.all(waiting)
+  server.silent = false
+  await gone
+  await room.channel('chat').send('next')
+  const sends = server.sessions[0].received.filter(({ op }) => op === 'send').map(({ data }) => data)
+  assert.deepEqual(sends, ['gone', 'next'])
+})
+
+test('after a lost session all that was not acknowledged is sent again', async (t) => {
   const { room, server } = await setUp(t)
   await room.channel('chat').send('done')
-  const opened = next(room, 'open')
-  server.drop()
-  await opened
-  await room.channel('chat').send('new')
-  const sends = server.sessions[0].received.filter(({ op }) => op === 'send')
-  assert.deepEqual(
-    sends.map(({ data }) => data),
-    ['new'],
-  )
+  server.silent = true
+  const sends = ['a', 'b'].map((text) => room.channel('chat').send(text))
+  server.silent = false
+  server.lose('unknown')
+  await Promise.all(sends)
+  const again = server.sessions[0].received.filter(({ op }) => op === 'send').map(({ data }) => data)
+  assert.deepEqual(again, ['a', 'b'])
 })
 
 test('the queue of unacknowledged sends is bounded', async (t) => {
@@ -73,12 +216,6 @@ test('the queue of unacknowledged sends is bounded', async (t) => {
   await Promise.all(sends)
   server.holdAcks = false
   await room.channel('file').send(mebibyte)
-})
-
-test('a message that would end every session is refused', async (t) => {
-  const { room, server } = await setUp(t)
-  await assert.rejects(room.channel('file').send(new Uint8Array(2 * server.limits.message + 1)), { code: 'too_large' })
-  await room.channel('file').send('small')
 })
 
 test('waits longer from try to try, and returns', async (t) => {

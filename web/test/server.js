@@ -4,6 +4,7 @@
 import { createServer, STATUS_CODES } from 'node:http'
 import { decode, encode } from '@msgpack/msgpack'
 import { WebSocketServer } from 'ws'
+import { Transfers } from './transfers.js'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 export const newId = (first = '0') => first + Array.from({ length: 19 }, () => alphabet[Math.floor(Math.random() * 62)]).join('')
@@ -11,10 +12,10 @@ export const newId = (first = '0') => first + Array.from({ length: 19 }, () => a
 const codecs = {
   'genosrtc.v1.msgpack': { encode: (message) => encode(message), decode: (bytes) => decode(bytes) },
   'genosrtc.v1.json': {
-    encode: (message) => JSON.stringify(message.op === 'message' ? { ...message, data: wrap(message.data) } : message),
+    encode: (message) => JSON.stringify('data' in message ? { ...message, data: wrap(message.data) } : message),
     decode(bytes) {
       const message = JSON.parse(bytes.toString())
-      if (message.op === 'send') message.data = unwrap(message.data)
+      if ('data' in message) message.data = unwrap(message.data)
       return message
     },
   },
@@ -43,8 +44,11 @@ export class TestServer {
   refusal = null // { status, headers, detail }: answers every request
   silent = false // no answer to anything
   holdAcks = false
-  limits = { message: 2_097_152, pending: 8_388_608 }
+  limits = { message: 2_097_152, pending: 8_388_608, resume: 120, window: 524_288 }
   lastSeq = 0
+  history = [] // messages to all
+  lost = new Map() // token of a session that is no more -> the reason
+  transfers = new Transfers(this)
 
   static async start(port = 0) {
     const server = new TestServer()
@@ -62,7 +66,7 @@ export class TestServer {
       this.dials.push(performance.now())
       const refused = this.refuses(request)
       if (refused) return socket.end(`HTTP/1.1 ${refused.status} ${STATUS_CODES[refused.status]}\r\nContent-Length: 0\r\n\r\n`)
-      this.sockets.handleUpgrade(request, socket, head, (ws) => new Session(this, ws, this.roomOf(request)))
+      this.sockets.handleUpgrade(request, socket, head, (ws) => greet(this, ws, this.roomOf(request)))
     })
     await new Promise((resolve) => this.http.listen(port, '127.0.0.1', resolve))
     this.port = this.http.address().port
@@ -93,6 +97,15 @@ export class TestServer {
     for (const ws of this.sockets.clients) ws.terminate()
   }
 
+  /** Forgets all sessions for that reason, and loses their sockets. */
+  lose(reason) {
+    for (const session of this.sessions) {
+      this.lost.set(session.token, reason)
+      this.part(session)
+    }
+    this.drop()
+  }
+
   enter(peer) {
     this.peers.set(peer.id, peer)
     this.announce('join', peer)
@@ -114,6 +127,8 @@ export class TestServer {
   }
 
   deliver(from, { channel, data, meta, to, seq, progress }) {
+    const message = { op: 'message', seq: ++this.lastSeq, channel, from: from.id, data, ...(meta !== undefined && { meta }) }
+    if (to === undefined || to === null) this.history.push(message)
     const ids = to === undefined || to === null ? [...this.peers.keys()].filter((id) => id !== from.id) : [to].flat()
     for (const id of ids) {
       const peer = this.peers.get(id)
@@ -121,58 +136,97 @@ export class TestServer {
         from.tell({ op: 'result', seq, peer: id, error: 'unknown_peer', message: `no peer ${id}` })
       } else {
         if (progress) for (const fraction of [0.5, 1]) from.tell({ op: 'progress', seq, peer: id, fraction })
-        if (peer instanceof Session)
-          peer.tell({ op: 'message', seq: ++this.lastSeq, channel, from: from.id, data, ...(meta !== undefined && { meta }) })
+        if (peer instanceof Session) peer.tell(message)
         else peer.onMessage({ channel, data, meta, from: from.id })
       }
     }
   }
 }
 
-/** One client. */
+// The first message of a WebSocket says which session it is for.
+function greet(server, ws, room) {
+  const codec = codecs[ws.protocol]
+  const say = (message) => ws.send(codec.encode(message))
+  ws.once('message', (bytes) => {
+    if (server.silent) return
+    const hello = codec.decode(bytes)
+    const known = server.sessions.find(({ token }) => token === hello.resume)
+    const { password } = server.rooms.get(room)
+    if (!known && (hello.op !== 'hello' || hello.password !== password)) {
+      say({ op: 'error', code: 'password', message: 'the password is wrong or missing' })
+      return ws.close(1008, 'password')
+    }
+    const session = known ?? new Session(server)
+    session.attach(ws, codec)
+    session.received.push(hello)
+    const reason = hello.resume && !known ? { reason: server.lost.get(hello.resume) ?? 'unknown' } : {}
+    session.tell({
+      op: 'welcome',
+      peer: session.id,
+      identity: 'session',
+      room,
+      resume: session.token,
+      resumed: known !== undefined,
+      ...reason,
+      ack: session.lastSeq,
+      peers: [...server.peers.values()].filter((peer) => peer !== session).map(({ id, type }) => ({ peer: id, ...(type && { type }) })),
+      limits: server.limits,
+    })
+    if (known) {
+      session.resumed(hello.ack)
+    } else {
+      for (const message of hello.history ? server.history.slice(-hello.history) : []) session.tell({ ...message, history: true })
+      server.enter(session)
+    }
+  })
+}
+
+/** One client's session. It stays when its WebSocket goes. */
 class Session {
   id = newId()
+  token = newId('t')
   type = 'session'
   lastSeq = 0
   received = [] // every message of the client
-  greeted = false
+  unacknowledged = [] // messages that the client may ask for again
+  due = [] // what else it was to be told while it was away
+  ws = null
 
-  constructor(server, ws, room) {
-    Object.assign(this, { server, ws, room, codec: codecs[ws.protocol] })
+  constructor(server) {
+    this.server = server
+  }
+
+  attach(ws, codec) {
+    this.ws?.close(4000, 'resumed elsewhere')
+    Object.assign(this, { ws, codec })
     ws.on('message', (bytes, binary) => {
-      if (server.silent) return
+      if (this.server.silent || this.ws !== ws) return
       if (binary !== (ws.protocol === 'genosrtc.v1.msgpack')) return ws.close(1003)
-      const message = this.codec.decode(bytes)
+      const message = codec.decode(bytes)
       this.received.push(message)
-      if (!this.greeted) this.greet(message)
-      else this[`on_${message.op}`]?.(message)
+      this[`on_${message.op}`]?.(message)
     })
-    ws.on('close', () => server.part(this))
+    ws.on('close', (code) => {
+      if (this.ws !== ws) return
+      this.ws = null
+      if (code === 1003) this.server.part(this)
+    })
+  }
+
+  resumed(ack) {
+    this.unacknowledged = this.unacknowledged.filter(({ seq }) => seq > ack)
+    for (const message of [...this.unacknowledged, ...this.due.splice(0)]) this.write(message)
+    this.server.transfers.resumed(this)
   }
 
   tell(message) {
-    this.ws.send(this.codec.encode(message))
+    if (message.op === 'message') this.unacknowledged.push(message)
+    else if (!this.ws && message.op !== 'peer') this.due.push(message)
+    this.write(message)
   }
 
-  greet(hello) {
-    const { password } = this.server.rooms.get(this.room)
-    if (hello.op !== 'hello' || hello.password !== password) {
-      this.tell({ op: 'error', code: 'password', message: 'the password is wrong or missing' })
-      return this.ws.close(1008, 'password')
-    }
-    this.greeted = true
-    const peers = [...this.server.peers.values()].map(({ id, type }) => ({ peer: id, ...(type && { type }) }))
-    this.tell({
-      op: 'welcome',
-      peer: this.id,
-      identity: 'session',
-      room: this.room,
-      resumed: false,
-      ack: 0,
-      peers,
-      limits: this.server.limits,
-    })
-    this.server.enter(this)
+  write(message) {
+    this.ws?.send(this.codec.encode(message))
   }
 
   on_send(message) {
@@ -185,12 +239,23 @@ class Session {
     if (!this.server.holdAcks) this.tell({ op: 'ack', seq: message.seq })
   }
 
+  on_ack(message) {
+    if (message.transfer === undefined) this.unacknowledged = this.unacknowledged.filter(({ seq }) => seq > message.seq)
+    else this.server.transfers.ack(this, message)
+  }
+
+  on_begin = (message) => this.server.transfers.begin(this, message)
+  on_chunk = (message) => this.server.transfers.chunk(this, message)
+  on_end = (message) => this.server.transfers.end(this, message)
+  on_cancel = (message) => this.server.transfers.cancel(this, message)
+
   on_ping({ id, peer }) {
     const error = peer === undefined || this.server.peers.has(peer) ? undefined : 'unknown_peer'
     this.tell({ op: 'pong', id, ...(peer && { peer }), ...(error && { error }) })
   }
 
   on_leave() {
+    this.server.part(this)
     this.ws.close(1000, 'left')
   }
 }

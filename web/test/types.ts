@@ -3,15 +3,29 @@
 import { join, type Room, type RoomError, type Undelivered } from '../dist/client.js'
 
 export async function application(): Promise<void> {
-  const room: Room = await join('/genosrtc', 'demo', { password: 'secret', protocol: 'json', timeout: 5_000 })
+  const room: Room = await join('/genosrtc', 'demo', {
+    password: 'secret',
+    protocol: 'json',
+    timeout: 5_000,
+    history: 100,
+    persist: true,
+  })
   room.on('peer:join', (peerId, type) => console.log(peerId.length, type?.length, room.getPeers()[peerId]?.type))
   room.on('result', ({ peer, error, meta }: Undelivered) => console.log(peer, error, meta))
+  room.on('session:lost', (reason) => console.log(reason.length, room.mesh))
+  room.on('state', (state) => console.log(state === 'reconnecting', room.state))
   room.on('close', ({ final, error }) => console.log(final, error?.code))
 
   const file = room.channel('file')
   file.on('message', (data: Uint8Array, peerId, meta: { name: string }) => console.log(data.length, peerId, meta.name))
   file.on('progress', (fraction, peerId) => console.log(fraction.toFixed(2), peerId))
   await file.send(new Blob([]), ['a', 'b'], { name: 'a.bin' }, (fraction, peerId) => console.log(fraction, peerId))
+  await file.send(new Blob([]), { to: 'a', meta: 1, signal: AbortSignal.timeout(1000), progress: (fraction) => console.log(fraction) })
+  file.on('transfer', async (transfer) => {
+    if (transfer.size > 2 ** 30) return transfer.cancel('too large')
+    transfer.signal.addEventListener('abort', () => console.log(transfer.signal.reason))
+    for await (const bytes of transfer.stream() as unknown as AsyncIterable<Uint8Array>) console.log(bytes.length, transfer.meta)
+  })
   await room
     .channel('chat')
     .send('hi', 'a')

@@ -33,9 +33,17 @@ export class FileCard {
     else this.bar.value = fraction
   }
 
+  /** Offers to end it, as long as it is under way. */
+  cancel(onCancel) {
+    const label = `Cancel ${this.about.name}`
+    this.button = el('button', { class: 'round', type: 'button', 'aria-label': label, title: 'Cancel', onclick: onCancel }, icon('cross'))
+    this.end.replaceChildren(this.button)
+  }
+
   done(text) {
     this.tell(text)
     this.bar.hidden = true
+    this.button?.remove()
   }
 
   fail(text) {

@@ -10,6 +10,19 @@ export class Incoming {
     Object.assign(this, { log, people })
   }
 
+  /** A transfer begins. Unlike what browsers send, it can be cancelled. */
+  begin(transfer) {
+    const { peer, meta, signal } = transfer
+    if (meta?.id === undefined) return
+    const card = this.card(peer, meta)
+    card.progress(percent(0), 0)
+    card.cancel(() => transfer.cancel('cancelled'))
+    signal.addEventListener('abort', () => {
+      this.arriving.delete(key(peer, meta))
+      card.fail(signal.reason.code === 'cancelled' ? 'cancelled' : 'interrupted')
+    })
+  }
+
   progress(fraction, peerId, meta) {
     if (meta?.id === undefined) return // it will appear when it is here
     this.card(peerId, meta).progress(percent(fraction), fraction)

@@ -22,7 +22,8 @@ const incoming = new Incoming(log, people)
 const pings = new Map()
 let connected = false
 let drawing = false
-let expected = new Set() // who was here when the connection was lost, and so does not arrive anew
+let expected = new Set() // who was here already, and so does not arrive anew
+let renewed = false // between the loss of a session and the next one
 
 startViews()
 startGuide()
@@ -76,18 +77,20 @@ function listen(room) {
 
   room.on('open', (id) => {
     up(id)
-    people.present.clear()
+    renewed = false
     log.event('Connected again')
     show()
   })
+  room.on('session:lost', () => {
+    renewed = true
+    expected = new Set(people.present.keys())
+    log.event('We were away for too long: messages may be missing')
+  })
   room.on('close', ({ final, error }) => {
-    if (connected) {
-      expected = new Set(people.present.keys())
-      log.event('The connection was lost')
-    }
+    if (connected) log.event('The connection was lost')
     connected = false
     if (final) showStatus('ended', `The server refused: ${error?.message ?? 'the room was left'}.`)
-    else showStatus('reconnecting', 'Messages wait here and are sent when the server is back.')
+    else showStatus('reconnecting', 'Messages and files wait here, and go on when the server is back.')
     show()
   })
   room.on('peer:join', (id, type) => {
@@ -99,9 +102,9 @@ function listen(room) {
     const person = people.of(id)
     outgoing.peerLeft(person)
     incoming.peerLeft(person)
-    if (!connected) return // the roster stays as it was, in grey, until we know better
+    if (room.state === 'ended') return // the roster stays as it was, in grey
     people.leave(id)
-    log.event(`${nameOf(person)} left`)
+    if (!renewed) log.event(`${nameOf(person)} left`)
     show()
   })
   room.on('result', (undelivered) => outgoing.result(undelivered))
@@ -112,6 +115,7 @@ function listen(room) {
     log.say(people.of(peerId), false, typeof text === 'string' ? bubble(text.slice(0, 10_000)) : rawBubble(data))
     heard(peerId)
   })
+  file.on('transfer', (transfer) => incoming.begin(transfer))
   file.on('progress', (fraction, peerId, meta) => incoming.progress(fraction, peerId, meta))
   file.on('message', (data, peerId, meta) => {
     if (!(data instanceof Uint8Array)) return

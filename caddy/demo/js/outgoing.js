@@ -2,13 +2,17 @@
 
 import { el } from './dom.js'
 import { FileCard } from './filecard.js'
-import { bytes, percent, plural } from './format.js'
+import { percent, plural } from './format.js'
 import { nameOf } from './people.js'
 
-// A browser takes 100 frames a message, one of them for the meta (docs/gateway.md, 'result').
-export const largest = 1_620_531
-
-const reasons = { too_large: 'too large', unknown_peer: 'left', slow: 'too slow', gone: 'left' }
+const reasons = {
+  too_large: 'too large for a browser',
+  unknown_peer: 'left',
+  slow: 'too slow',
+  gone: 'left',
+  refused: 'refused',
+  corrupt: 'damaged on the way',
+}
 
 export class Outgoing {
   underWay = new Map() // id -> Delivery
@@ -20,28 +24,30 @@ export class Outgoing {
   async send(file, ready) {
     const card = new FileCard(file)
     this.log.say(this.people.self, true, card.element, () => card.release())
-    if (file.size > largest) {
-      card.fail(`too large. Browsers take up to ${bytes(largest)} at a time.`)
-      return
-    }
     card.picture(file)
     card.progress('waiting')
+    const abort = new AbortController()
+    card.cancel(() => abort.abort())
     const room = await ready
     const id = randomId()
     const delivery = new Delivery(card, [...this.people.present.values()])
     this.underWay.set(id, delivery)
     const meta = { name: file.name, type: file.type, size: file.size, id }
     try {
-      await room.channel('file').send(file, null, meta, (fraction, peerId) => {
-        delivery.reached(this.people.of(peerId), fraction)
-        this.settle()
+      await room.channel('file').send(file, {
+        meta,
+        signal: abort.signal,
+        progress: (fraction, peerId) => {
+          delivery.reached(this.people.of(peerId), fraction)
+          this.settle()
+        },
       })
       delivery.accepted()
-      this.settle()
     } catch (error) {
-      this.underWay.delete(id)
-      card.fail(`not sent: ${error.message}`)
+      if (error.code === 'nobody') delivery.accepted() // whom it missed, and why, was told
+      else delivery.failed(error.name === 'AbortError' ? 'cancelled' : `not sent: ${error.message}`)
     }
+    this.settle()
   }
 
   /** A recipient was not reached. */
@@ -64,6 +70,7 @@ export class Outgoing {
 /** One file on its way to everybody. */
 class Delivery {
   acknowledged = false
+  ended = false
   recipients = new Map() // id -> { person, fraction, missed }
 
   constructor(card, present) {
@@ -96,11 +103,17 @@ class Delivery {
     this.show()
   }
 
+  failed(why) {
+    this.ended = true
+    this.card.fail(why)
+  }
+
   get over() {
-    return this.acknowledged && [...this.recipients.values()].every(({ fraction, missed }) => missed || fraction === 1)
+    return this.ended || (this.acknowledged && [...this.recipients.values()].every(({ fraction, missed }) => missed || fraction === 1))
   }
 
   show() {
+    if (this.ended) return
     const all = [...this.recipients.values()]
     const reachable = all.filter(({ missed }) => !missed)
     const sum = reachable.reduce((total, { fraction }) => total + fraction, 0)

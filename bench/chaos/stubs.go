@@ -1,0 +1,8 @@
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+func slow(context.Context, options) error { return errors.New("not yet") }

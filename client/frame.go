@@ -1,0 +1,135 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/coder/websocket"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// The operations of docs/gateway.md, "Messages".
+const (
+	opHello    = "hello"
+	opWelcome  = "welcome"
+	opSend     = "send"
+	opMessage  = "message"
+	opAck      = "ack"
+	opResult   = "result"
+	opBegin    = "begin"
+	opChunk    = "chunk"
+	opEnd      = "end"
+	opCancel   = "cancel"
+	opProgress = "progress"
+	opPing     = "ping"
+	opPong     = "pong"
+	opPeer     = "peer"
+	opLeave    = "leave"
+	opError    = "error"
+)
+
+// frame is any message of the protocol.
+type frame struct {
+	Op       string    `json:"op" msgpack:"op"`
+	Seq      uint64    `json:"seq,omitempty" msgpack:"seq,omitempty"`
+	Channel  string    `json:"channel,omitempty" msgpack:"channel,omitempty"`
+	From     string    `json:"from,omitempty" msgpack:"from,omitempty"`
+	To       *[]string `json:"to,omitempty" msgpack:"to,omitempty"`
+	Data     *data     `json:"data,omitempty" msgpack:"data,omitempty"`
+	Meta     *meta     `json:"meta,omitempty" msgpack:"meta,omitempty"`
+	History  history   `json:"history,omitempty" msgpack:"history,omitempty"`
+	Peer     string    `json:"peer,omitempty" msgpack:"peer,omitempty"`
+	Fraction float64   `json:"fraction,omitempty" msgpack:"fraction,omitempty"`
+	Event    string    `json:"event,omitempty" msgpack:"event,omitempty"`
+	Type     string    `json:"type,omitempty" msgpack:"type,omitempty"`
+	Error    string    `json:"error,omitempty" msgpack:"error,omitempty"`
+	Code     string    `json:"code,omitempty" msgpack:"code,omitempty"`
+	Text     string    `json:"message,omitempty" msgpack:"message,omitempty"`
+	ID       *uint64   `json:"id,omitempty" msgpack:"id,omitempty"`
+
+	// Progress asks for progress in send.
+	Progress bool `json:"progress,omitempty" msgpack:"progress,omitempty"`
+
+	Transfer uint64 `json:"transfer,omitempty" msgpack:"transfer,omitempty"`
+	Offset   *int64 `json:"offset,omitempty" msgpack:"offset,omitempty"`
+	Size     *int64 `json:"size,omitempty" msgpack:"size,omitempty"`
+	Kind     string `json:"kind,omitempty" msgpack:"kind,omitempty"`
+	Hash     string `json:"hash,omitempty" msgpack:"hash,omitempty"`
+	Reason   string `json:"reason,omitempty" msgpack:"reason,omitempty"` // welcome, cancel
+
+	Password string  `json:"password,omitempty" msgpack:"password,omitempty"`
+	Resume   string  `json:"resume,omitempty" msgpack:"resume,omitempty"`
+	Ack      uint64  `json:"ack,omitempty" msgpack:"ack,omitempty"`
+	Room     string  `json:"room,omitempty" msgpack:"room,omitempty"`
+	Mesh     string  `json:"mesh,omitempty" msgpack:"mesh,omitempty"`
+	Identity string  `json:"identity,omitempty" msgpack:"identity,omitempty"`
+	Resumed  bool    `json:"resumed,omitempty" msgpack:"resumed,omitempty"`
+	Peers    []Peer  `json:"peers,omitempty" msgpack:"peers,omitempty"`
+	Limits   *limits `json:"limits,omitempty" msgpack:"limits,omitempty"`
+}
+
+// limits are those of a welcome.
+type limits struct {
+	Message int64 `json:"message" msgpack:"message"`
+	Pending int64 `json:"pending" msgpack:"pending"`
+	Resume  int64 `json:"resume" msgpack:"resume"`
+	Window  int64 `json:"window" msgpack:"window"`
+}
+
+func (f *frame) offset() int64 {
+	if f.Offset == nil {
+		return 0
+	}
+	return *f.Offset
+}
+
+func (f *frame) meta() any {
+	if f.Meta == nil {
+		return nil
+	}
+	return f.Meta.v
+}
+
+// codec is one of the two encodings.
+type codec interface {
+	subprotocol() string
+	messageType() websocket.MessageType
+	encode(*frame) ([]byte, error)
+	decode([]byte) (*frame, error)
+}
+
+type jsonCodec struct{}
+
+func (jsonCodec) subprotocol() string                { return "genosrtc.v1.json" }
+func (jsonCodec) messageType() websocket.MessageType { return websocket.MessageText }
+func (jsonCodec) encode(f *frame) ([]byte, error)    { return json.Marshal(f) }
+func (jsonCodec) decode(b []byte) (*frame, error) {
+	f := new(frame)
+	if err := json.Unmarshal(b, f); err != nil {
+		return nil, fmt.Errorf("client: message: %w", err)
+	}
+	return f, nil
+}
+
+type msgpackCodec struct{}
+
+func (msgpackCodec) subprotocol() string                { return "genosrtc.v1.msgpack" }
+func (msgpackCodec) messageType() websocket.MessageType { return websocket.MessageBinary }
+func (msgpackCodec) encode(f *frame) ([]byte, error) {
+	var b bytes.Buffer
+	e := msgpack.NewEncoder(&b)
+	e.UseCompactInts(true)
+	if err := e.Encode(f); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (msgpackCodec) decode(b []byte) (*frame, error) {
+	f := new(frame)
+	if err := msgpack.Unmarshal(b, f); err != nil {
+		return nil, fmt.Errorf("client: message: %w", err)
+	}
+	return f, nil
+}

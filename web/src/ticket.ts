@@ -1,0 +1,47 @@
+/** What it takes to go on with a session from a page that was loaded anew. */
+export interface Ticket {
+  resume: string
+  /** The highest seq of a message that the application was given. */
+  ack: number
+  /** The highest number of a transfer of ours. */
+  transfer: number
+}
+
+/**
+ * Lets a session live over a reload of its page, in sessionStorage. The ticket lies there only
+ * while no page has the session: a tab that is duplicated must not find the same one.
+ */
+export class TicketStore {
+  constructor(private readonly key: string) {}
+
+  take(): Ticket | undefined {
+    try {
+      const ticket = JSON.parse(sessionStorage.getItem(this.key) ?? 'null')
+      sessionStorage.removeItem(this.key)
+      return ticket ?? undefined
+    } catch {
+      return undefined // no storage here, or none that we may use
+    }
+  }
+
+  put(ticket: Ticket): void {
+    try {
+      sessionStorage.setItem(this.key, JSON.stringify(ticket))
+    } catch {} // the next page starts anew
+  }
+}
+
+/**
+ * Calls `hidden` when the page ends or is put aside, with whether it may come back by itself, and
+ * `shown` when it does. Returns what ends this.
+ */
+export function watchPage(hidden: (mayReturn: boolean) => void, shown: () => void): () => void {
+  const onHide = (event: PageTransitionEvent) => hidden(event.persisted)
+  const onShow = (event: PageTransitionEvent) => event.persisted && shown()
+  globalThis.addEventListener?.('pagehide', onHide)
+  globalThis.addEventListener?.('pageshow', onShow)
+  return () => {
+    globalThis.removeEventListener?.('pagehide', onHide)
+    globalThis.removeEventListener?.('pageshow', onShow)
+  }
+}
