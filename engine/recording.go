@@ -101,6 +101,9 @@ func (r *Room) remembered() ([]*Seat, error) {
 			return nil, fmt.Errorf("read the sessions of room %q: %w", r.name, err)
 		}
 	}
+	for _, k := range kept {
+		r.age = max(r.age, 2*k.Resume)
+	}
 	if err := r.openJournal(); err != nil {
 		return nil, err
 	}

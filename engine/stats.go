@@ -91,8 +91,10 @@ func (n *Node) Stats() Stats {
 // RoomStats is what a room holds now.
 type RoomStats struct {
 	Seats, Hosted, Links, Remotes int
-	Transfers                     int // under way
-	TransferBytes                 int // of them, kept for peers behind links
+	// Waiting are the seats without an attachment.
+	Waiting       int
+	Transfers     int // under way
+	TransferBytes int // of them, kept for peers behind links
 }
 
 // Stats returns what the room holds; all zero after its end.
@@ -100,6 +102,11 @@ func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
 		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		for _, seat := range r.seats {
+			if seat.attached == nil {
+				s.Waiting++
+			}
+		}
 		for _, h := range r.hosted {
 			for _, p := range h.pairs {
 				if p.live != nil {

@@ -372,3 +372,64 @@ func TestTooManyWait(t *testing.T) {
 		}
 	})
 }
+
+// TestResultsAreBounded: of the results that wait for a client, the newest are
+// kept.
+func TestResultsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := process(t, memnet.New().Endpoint("server"), engine.Limits{})
+		cfg := Config{Room: open(t, n, engine.RoomConfig{})}
+		b, token := secret(t, cfg)
+		const sends, kept = 1500, 1024
+		for seq := range sends {
+			b.say(`{"op":"send","seq":%d,"channel":"c","data":1,"to":"nobody"}`, seq+1)
+		}
+		synctest.Wait()
+		b.cut()
+		b, w := resume(t, cfg, token, 0)
+		if w["ack"] != float64(sends) {
+			t.Errorf("welcome %v", w)
+		}
+		for seq := sends - kept + 1; seq <= sends; seq++ {
+			if m := b.hear("result"); m["seq"] != float64(seq) {
+				t.Fatalf("got %v, want the result of %d", m, seq)
+			}
+		}
+		b.say(`{"op":"ping","id":1}`)
+		b.expect(`{"op":"pong","id":1}`)
+		if n.Stats().Dropped["seat: too many results wait for it"] == 0 {
+			t.Errorf("%v", n.Stats().Dropped)
+		}
+	})
+}
+
+// TestDurable: what is acknowledged would survive a power cut; repetitions and
+// refused sends wait for those before them.
+func TestDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := open(t, process(t, memnet.New().Endpoint("server"), engine.Limits{}), engine.RoomConfig{Durable: true})
+		a, b := enter(t, Config{Room: room}), enter(t, Config{Room: room})
+		a.peer("join", b.id)
+		for seq := 1; seq <= 3; seq++ {
+			a.send(seq)
+			b.hear("message")
+		}
+		a.say(`{"op":"send","seq":4,"channel":"c","data":4}`)
+		a.say(`{"op":"send","seq":4,"channel":"c","data":4}`)
+		a.say(`{"op":"send","seq":5,"channel":"@_","data":5}`)
+		for last := 3.0; last < 5; {
+			switch m := a.next(); m["op"] {
+			case "ack":
+				if seq := m["seq"].(float64); seq < last {
+					t.Fatalf("%v acknowledged after %v", seq, last)
+				} else {
+					last = seq
+				}
+			case "error":
+				if m["seq"] != 5.0 {
+					t.Errorf("got %v", m)
+				}
+			}
+		}
+	})
+}
