@@ -67,7 +67,7 @@ type outgoing struct {
 	progress bool
 	delivery *delivery
 	// report is told of frames that passed, and of the end of the link before
-	// all of them did.
+	// all of them did. The actor does not call it.
 	report func(frames int, err error)
 	told   int // frames, that progress was reported of
 

@@ -16,7 +16,7 @@ import (
 // need more is given up, and its peers are reported as busy. It belongs to the
 // room's actor.
 type assembly struct {
-	peers    map[string]struct{} // to whom it has not passed
+	peers    map[string]int // to whom it has not passed: the frames that have
 	parts    [][]byte
 	size     uint64
 	encoding bool
@@ -38,9 +38,9 @@ func (t *transfer) addLink(peer string) {
 		t.result(peer, ErrPeerGone, "")
 	default:
 		if t.links == nil {
-			t.links = &assembly{peers: make(map[string]struct{})}
+			t.links = &assembly{peers: make(map[string]int)}
 		}
-		t.links.peers[peer] = struct{}{}
+		t.links.peers[peer] = 0
 	}
 }
 
@@ -141,14 +141,15 @@ func (t *transfer) passed(peer string, frames, of int, err error) {
 	if t.over || t.links == nil {
 		return
 	}
-	if _, waits := t.links.peers[peer]; !waits {
+	shown, waits := t.links.peers[peer]
+	if !waits || err == nil && frames <= shown { // what is sent again is not shown again
 		return
 	}
 	if err != nil {
 		t.result(peer, err, "")
 	} else {
 		t.from.push(TransferProgress{t.key.id, peer, float64(frames) / float64(of)})
-		if frames < of {
+		if t.links.peers[peer] = frames; frames < of {
 			return
 		}
 		t.reached = true
