@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
@@ -93,6 +94,7 @@ type session struct {
 	events  chan []engine.Event // a batch
 	written chan struct{}       // the batch was
 	pings   pings
+	decided atomic.Pointer[End] // by the reader, before it is said
 
 	// Of the writer.
 	encoding Message
@@ -162,7 +164,7 @@ func (s *session) next() (Message, error, bool) {
 	raw, binary, err := s.conn.Read()
 	if err != nil {
 		s.lost = true
-		s.end(lost(err))
+		s.gone(err)
 		return Message{}, nil, false
 	}
 	if binary != s.Codec.Binary() {
@@ -389,5 +391,18 @@ func (s *session) counted(code Code, text string, end *End) {
 	s.over(&Message{Op: OpError, Code: code, Text: text}, end)
 }
 
-// over has a last message sent, if there is one, and then ends the session.
-func (s *session) over(m *Message, end *End) { s.reply(reply{m: m, end: end}) }
+// over has a last message sent, if there is one, and then ends the session. That
+// the connection is lost meanwhile does not change why.
+func (s *session) over(m *Message, end *End) {
+	s.decided.CompareAndSwap(nil, end)
+	s.reply(reply{m: m, end: end})
+}
+
+// gone ends a session whose connection is lost.
+func (s *session) gone(err error) {
+	if end := s.decided.Load(); end != nil {
+		s.end(end)
+		return
+	}
+	s.end(lost(err))
+}

@@ -167,7 +167,7 @@ func (s *session) send(messages [][]byte) bool {
 	case errors.Is(err, context.DeadlineExceeded):
 		s.end(slow(fmt.Sprintf("%d bytes were not read within %v", size, limit.Round(time.Second))))
 	default:
-		s.end(lost(fmt.Errorf("write: %w", err)))
+		s.gone(fmt.Errorf("write: %w", err))
 	}
 	return false
 }
