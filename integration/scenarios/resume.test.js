@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../lib/check.js'
 import { Gate } from '../lib/gate.js'
 import { Page } from '../lib/page.js'
-import { meet } from '../lib/presence.js'
+import { meet, told } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 import { fingerprint, make } from '../pages/value.js'
@@ -141,6 +141,17 @@ test('a page that goes and comes again goes on with its session, where it asks f
   await until('both come', async () => (await client.messages()).length >= 2)
   assert.deepEqual((await client.messages()).map(({ data }) => data), ['string meanwhile', 'string after'])
   assert.deepEqual(other.events().slice(skip), [], 'nobody saw it leave')
+  await client.close()
+  await other.leave()
+})
+
+test('a page that does not ask for that leaves when it goes', async t => {
+  const client = await Page.open(here.browser, here.server.url, 'client', 'client')
+  const other = await here.client('demo', 'json', { label: 'other' })
+  await client.join('demo', {}, ['chat'])
+  await meet([client, other])
+  await client.tab.goto('about:blank')
+  await told(other, 'leave', client.id, { timeout: 3000 })
   await client.close()
   await other.leave()
 })

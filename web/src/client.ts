@@ -25,7 +25,7 @@ export interface JoinOptions {
   /**
    * Keeps the session when the page is reloaded, in sessionStorage: same peer id, and the messages
    * that came meanwhile. Others see you leave only when the session's time is up. Default false:
-   * a page that ends leaves the room, if the browser lets its last word out.
+   * a page that ends leaves the room.
    */
   persist?: boolean
 }
