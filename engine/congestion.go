@@ -9,7 +9,7 @@ const (
 	// which nothing is known.
 	windowMin   = 16<<10 + 1
 	windowMax   = 1<<20 - 32<<10
-	windowStart = 64 << 10
+	windowStart = 32 << 10
 
 	// gain is how far a window exceeds what the path itself holds: enough to
 	// notice when the path gets faster. startGain, which lets a window double in a
