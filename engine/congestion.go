@@ -19,7 +19,7 @@ const (
 	// slack is a further allowance, as time: for acknowledgements and
 	// goroutines that come in bursts. On paths of less than a few
 	// milliseconds it is most of the window.
-	slack = 5 * time.Millisecond
+	slack = 10 * time.Millisecond
 
 	// leastLife and leastRounds are how long a round-trip time is held for the
 	// least: the longer of both, since measuring anew costs about one of rate.
