@@ -9,7 +9,7 @@ const (
 	// which nothing is known.
 	windowMin   = 16<<10 + 1
 	windowMax   = 1<<20 - 32<<10
-	windowStart = 64 << 10
+	windowStart = 32 << 10
 
 	// gain is how far a window exceeds what the path itself holds: enough to
 	// notice when the path gets faster. startGain, which lets a window double in a
@@ -19,7 +19,7 @@ const (
 	// slack is a further allowance, as time: for acknowledgements and
 	// goroutines that come in bursts. On paths of less than a few
 	// milliseconds it is most of the window.
-	slack = 5 * time.Millisecond
+	slack = 10 * time.Millisecond
 
 	// leastLife and leastRounds are how long a round-trip time is held for the
 	// least: the longer of both, since measuring anew costs about one of rate.

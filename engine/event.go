@@ -28,8 +28,9 @@ type Message struct {
 }
 
 // Progress tells how much of a message has passed. For one's own message Ref
-// is the Outgoing.Ref and Channel is empty; otherwise Channel names the
-// channel on which the message of Peer is still arriving.
+// is the Outgoing.Ref and Channel is empty, and what has passed is what the
+// peer's transport acknowledged; otherwise Channel names the channel on which
+// the message of Peer is still arriving.
 type Progress struct {
 	Ref      uint64
 	Channel  string

@@ -29,7 +29,7 @@ type outbox struct {
 	lanes map[string]*lane
 	spare *lane // an empty one, for the next channel
 	bytes int
-	under []written // way, oldest first
+	under []written // way: not acknowledged, oldest first
 	ended bool
 	// broken is a message whose last frame the transport refused.
 	broken *outgoing
