@@ -143,17 +143,22 @@ func (m *member) say(ctx context.Context, channel string, pages map[string]bool)
 	for _, other := range to {
 		other.expected.Add(1)
 	}
-	linked := map[string]bool{}
-	if len(pages) > 0 && m.room.Online() {
-		for _, p := range m.room.Peers() {
-			linked[p.ID] = pages[p.ID]
-		}
-	}
+	linked := m.linkedPages(pages)
+	before := m.connections()
 	seq, err := m.room.Send(ctx, channel, map[string]int{"s": m.number, "n": n}, opts...)
 	if err != nil {
 		return 0, err
 	}
 	if channel == "all" {
+		if len(linked) > 0 {
+			// A server that is about to take the send may have lost the page by then.
+			if err := m.room.Wait(ctx, seq); err != nil {
+				return 0, err
+			}
+			if m.connections() != before || !m.room.Online() {
+				linked = nil
+			}
+		}
 		m.mu.Lock()
 		m.said[seq] = n
 		for p := range linked {
@@ -165,6 +170,26 @@ func (m *member) say(ctx context.Context, channel string, pages map[string]bool)
 		m.mu.Unlock()
 	}
 	return len(to), nil
+}
+
+// linkedPages are those that are peers of the session now.
+func (m *member) linkedPages(pages map[string]bool) map[string]bool {
+	linked := map[string]bool{}
+	if len(pages) > 0 && m.room.Online() {
+		for _, p := range m.room.Peers() {
+			if pages[p.ID] {
+				linked[p.ID] = true
+			}
+		}
+	}
+	return linked
+}
+
+// connections counts the session's connections.
+func (m *member) connections() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.resumed
 }
 
 // talk sends at random, so that the group makes `rate` deliveries a second,

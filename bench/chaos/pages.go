@@ -48,8 +48,10 @@ func (p *pages) read(v any) error {
 	return nil
 }
 
-// report says what the pages missed, and whether the senders were told. Doubled
-// messages and those out of order are faults also towards pages.
+// report says what the pages missed, and whether the senders were told. A page
+// may miss what is sent while it is no peer of the sender, and what its sender
+// is told of. All else is a fault, as are messages that are doubled or out of
+// order.
 func (p *pages) report(all []*member) error {
 	if p.in == nil {
 		return nil
@@ -99,10 +101,10 @@ func (p *pages) report(all []*member) error {
 		}
 		fmt.Printf("page %s in %s: %d sent to all, %d missed; of these %d reported to the sender, %d sent while the page was no peer of the sender, %d neither; %d doubled, %d out of order\n",
 			id, p.of[id], sent, missed, reported, missed-reported-linked, linked, doubled, disordered)
-		faults += doubled + disordered
+		faults += doubled + disordered + linked
 	}
 	if faults > 0 {
-		return fmt.Errorf("%d messages came to pages twice or out of order", faults)
+		return fmt.Errorf("%d messages came to pages twice or out of order, or not at all and nobody was told", faults)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -171,7 +172,11 @@ func playSlow(ctx context.Context, o options, with bool) (run slowRun, err error
 		if run.reason == "" {
 			return run, errors.New("the slow client was not cut off")
 		}
-		run.close = closing(stuck)
+		token, closed := closing(stuck)
+		if run.close, err = comesBack(ctx, address, token); err != nil {
+			return run, err
+		}
+		run.close = closed + "; when it comes back: " + run.close
 	}
 	return run, nil
 }
@@ -259,21 +264,50 @@ func slowLine(log []byte) string {
 	return ""
 }
 
-// closing reads all that a client was sent, and says how its connection ended.
-func closing(conn net.Conn) string {
+// welcome is what of a welcome matters here.
+type welcome struct {
+	Resume  string `json:"resume"`
+	Resumed bool   `json:"resumed"`
+	Reason  string `json:"reason"`
+}
+
+// closing reads all that a client was sent, beginning with the welcome, whose
+// token it returns, and says how the connection ended.
+func closing(conn net.Conn) (token, how string) {
 	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	n := 0
-	for {
+	for n := 0; ; n++ {
 		f, err := ws.ReadFrame(conn)
 		switch {
 		case errors.Is(err, io.EOF):
-			return fmt.Sprintf("closed after %d messages", n)
+			return token, fmt.Sprintf("closed after %d messages", n)
 		case err != nil:
-			return fmt.Sprintf("%v after %d messages", err, n)
+			return token, fmt.Sprintf("%v after %d messages", err, n)
 		case f.Header.OpCode == ws.OpClose:
 			code, reason := ws.ParseCloseFrameData(f.Payload)
-			return fmt.Sprintf("close code %d, %q, after %d messages", code, reason, n)
+			return token, fmt.Sprintf("close code %d, %q, after %d messages", code, reason, n)
 		}
-		n++
+		var w welcome
+		if n == 0 && json.Unmarshal(f.Payload, &w) == nil {
+			token = w.Resume
+		}
 	}
+}
+
+// comesBack resumes a session and says what it is told.
+func comesBack(ctx context.Context, address, token string) (string, error) {
+	c, err := wsload.Dial(ctx, address, "")
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.Send(wsload.Frame(fmt.Appendf(nil, `{"op":"hello","resume":%q}`, token))); err != nil {
+		return "", err
+	}
+	b, err := c.Next()
+	if err != nil {
+		return "", fmt.Errorf("coming back: %w", err)
+	}
+	var w welcome
+	err = json.Unmarshal(b, &w)
+	return fmt.Sprintf("resumed %t %s", w.Resumed, w.Reason), err
 }
