@@ -28,6 +28,9 @@ const (
 	// rateRounds is the number of round trips after which a rate is forgotten,
 	// half of it at least.
 	rateRounds = 10
+	// filledBy is how many samples in a row show that a queue grows. Fewer may
+	// be a packet that was lost.
+	filledBy = 4
 	// sampleEvery is the least number of bytes between two samples.
 	sampleEvery = 4 << 10
 )
@@ -64,8 +67,7 @@ type window struct {
 	rates    [2]float64 // bytes/s, greatest of these and of the rounds before
 	rounds   int        // that count in rates[0]
 	roundEnd int64
-	busy     bool          // the round had a sample that shows what the path can do
-	shortest time.Duration // round-trip time of the round
+	busy     bool // the round had a sample that shows what the path can do
 
 	least    time.Duration
 	leastAt  time.Time
@@ -75,6 +77,7 @@ type window struct {
 	probed   time.Duration // the least so far
 
 	filled  bool    // the path was met at its limit: a queue grew, or the rate did not
+	queued  int     // samples in a row that waited in a queue
 	before  float64 // rate when it last grew by a quarter
 	stalled int     // rounds since
 }
@@ -129,12 +132,13 @@ func (w *window) ack(now time.Time, buffered int) {
 // roundTrip takes a sample of the round-trip time.
 func (w *window) roundTrip(now time.Time, s sample) {
 	rtt := max(now.Sub(s.at), time.Nanosecond)
-	if w.shortest == 0 || rtt < w.shortest {
-		w.shortest = rtt
-	}
 	if w.least == 0 || rtt <= w.least {
 		w.least, w.leastAt = rtt, now
 	}
+	if w.queued++; rtt-w.least <= w.least/4+slack {
+		w.queued = 0
+	}
+	w.filled = w.filled || w.queued >= filledBy
 	switch {
 	case !w.probing:
 		if now.Sub(w.leastAt) > max(leastLife, leastRounds*w.least) {
@@ -171,7 +175,7 @@ func (w *window) deliver(now time.Time, s sample) {
 	if w.busy {
 		w.round()
 	}
-	w.busy, w.shortest = false, 0
+	w.busy = false
 }
 
 // round ends a round trip that showed what the path can do.
@@ -180,8 +184,7 @@ func (w *window) round() {
 		if w.stalled++; w.rate() >= 1.25*w.before {
 			w.before, w.stalled = w.rate(), 0
 		}
-		queue := w.shortest - w.least
-		w.filled = w.stalled >= 3 || queue > w.least/4+slack
+		w.filled = w.stalled >= 3
 	}
 	if w.rounds++; w.rounds >= rateRounds/2 {
 		w.rates[1], w.rates[0], w.rounds = w.rates[0], 0, 0
