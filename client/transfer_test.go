@@ -237,24 +237,25 @@ func TestTransferFailures(t *testing.T) {
 			c.next()
 		}, nil)
 		defer s.close()
-		done := make(chan error, 30)
+		// Of the transfers by id: they do not wait for each other.
+		done := map[uint64]chan error{1: make(chan error, 1), 2: make(chan error, 1), 3: make(chan error, 1)}
 		r, err := s.dial(Options{Accept: func(in Incoming) (Sink, error) {
 			if in.ID == 4 {
 				return Sink{}, errors.New("no")
 			}
-			return Sink{Store: new(memory), Done: func(err error) { done <- err }}, nil
+			return Sink{Store: new(memory), Done: func(err error) { done[in.ID] <- err }}, nil
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		if err := <-done; !errors.Is(err, ErrCorrupt) {
+		if err := <-done[1]; !errors.Is(err, ErrCorrupt) {
 			t.Error(err)
 		}
-		if err := <-done; err == nil {
+		if err := <-done[2]; err == nil {
 			t.Error("too many bytes were taken")
 		}
-		if err := <-done; err == nil || err.Error() != (&CancelledError{"gone"}).Error() {
+		if err := <-done[3]; err == nil || err.Error() != (&CancelledError{"gone"}).Error() {
 			t.Error(err)
 		}
 		synctest.Wait() // until the fourth is refused
