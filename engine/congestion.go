@@ -12,10 +12,10 @@ const (
 	windowStart = 32 << 10
 
 	// gain is how far a window exceeds what the path itself holds: enough to
-	// notice when the path gets faster. startGain, which lets a window double in a
+	// notice when the path gets faster. startGain, which lets a window grow by half in a
 	// round trip, is for a link that has not yet met its limit.
 	gain      = 1.25
-	startGain = 2
+	startGain = 1.5
 	// slack is a further allowance, as time: for acknowledgements and
 	// goroutines that come in bursts. On paths of less than a few
 	// milliseconds it is most of the window.
