@@ -1,0 +1,32 @@
+package session
+
+import (
+	"path"
+	"slices"
+	"time"
+)
+
+// Grant is what a client may do in a room, as its credentials say. The zero Grant
+// is that of a room without admission: everything, for as long as it likes.
+type Grant struct {
+	// User is who the client is for the application. Empty: nobody says.
+	User string
+	// Publish and Subscribe name the channels on which the client may send, and
+	// of which it hears, as patterns of path.Match. Nil: all. Empty: none.
+	Publish, Subscribe []string
+	// Expires is when the grant ends, and what was opened with it. Zero: never.
+	Expires time.Time
+}
+
+// MayPublish tells whether the client may send on a channel.
+func (g *Grant) MayPublish(channel string) bool { return among(g.Publish, channel) }
+
+// MaySubscribe tells whether the client may hear what is sent on a channel.
+func (g *Grant) MaySubscribe(channel string) bool { return among(g.Subscribe, channel) }
+
+func among(patterns []string, channel string) bool {
+	return patterns == nil || slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(pattern, channel)
+		return ok && err == nil
+	})
+}
