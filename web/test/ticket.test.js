@@ -163,8 +163,8 @@ test('persist: the refusal of a send of the page before is told, and its transfe
   await until(() => signal.aborted)
   const error = next(second, 'error')
   const session = server.sessions.find(({ id }) => id === second.id)
-  const { seq } = session.received.findLast(({ op }) => op === 'send')
-  session.tell({ op: 'error', code: 'too_large', message: 'no', seq })
+  await until(() => session.lastSeq > 0)
+  session.tell({ op: 'error', code: 'too_large', message: 'no', seq: session.lastSeq })
   assert.equal((await error)[0].code, 'too_large')
   server.holdAcks = false
 })
