@@ -9,7 +9,7 @@ const longest = 30_000
  */
 export function backoff(failures: number): number {
   const most = Math.min(longest, shortest * 2 ** failures)
-  return most / 2 + (Math.random() * most) / 2
+  return Math.ceil(most / 2 + (Math.random() * most) / 2)
 }
 
 /** Waits; less if `signal` is aborted, or waiting is no longer of use. Resolves with whether it was all of the time. */
