@@ -5,6 +5,10 @@ export interface Ticket {
   ack: number
   /** The highest number of a transfer of ours. */
   transfer: number
+  /** The transfers of ours that ended with the page. */
+  ended: number[]
+  /** Our sends that were not acknowledged, as JSON. */
+  sends: string[]
 }
 
 /**
