@@ -76,6 +76,9 @@ func (s *Server) apply(cfg Config) error {
 			r.SetIdentity(room.Identity)
 			r.SetRedeliver(room.Redeliver)
 			r.SetDurable(room.Durable)
+			if err := r.SetRules(room.Rules); err != nil { // was checked before
+				s.log.Error("the room's rules are not in effect", "room", room.Name, "error", err)
+			}
 		}
 	}
 	for _, name := range gone {

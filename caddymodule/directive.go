@@ -29,6 +29,12 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			identity session|server
 //			redeliver <channel...>
 //			durable
+//			channel <name> {
+//				max_size <size>
+//				rate     <messages>/<time>
+//				schema   <file>
+//				enforce
+//			}
 //		}
 //		origins <origin...>
 //		limits {
@@ -40,8 +46,8 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		}
 //	}
 //
-// Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is optional, room may be
-// repeated.
+// Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is
+// optional; room may be repeated, and so may channel.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -93,6 +99,17 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 	}
 	once := make(options)
 	for d.NextBlock(1) {
+		if d.Val() == "channel" {
+			var channel Channel
+			if err := channel.unmarshal(d); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(room.Channels, func(other Channel) bool { return other.Name == channel.Name }) {
+				return d.Errf("channel %q of room %q is configured twice", channel.Name, room.Name)
+			}
+			room.Channels = append(room.Channels, channel)
+			continue
+		}
 		if err := once.add(d); err != nil {
 			return err
 		}
@@ -121,7 +138,7 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 			}
 			room.Durable = true
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver and durable", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable and channel", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
@@ -39,6 +40,8 @@ type RoomConfig struct {
 	// Durable has what seats send told as Taken only once it would survive a
 	// power cut. By default it would survive the end of the process.
 	Durable bool
+	// Rules say what may be sent on channels, one for each.
+	Rules []Rule
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -50,6 +53,9 @@ type Room struct {
 	log      *slog.Logger
 
 	signaling SignalingRoom
+
+	// rules by channel: never changed, but replaced.
+	rules atomic.Pointer[map[string]*channelRule]
 
 	inbox chan job
 	// stopping ends the actor; done is closed once it has ended, so that
@@ -127,6 +133,9 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		owned:     make(map[string]int),
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
+	}
+	if err := r.SetRules(cfg.Rules); err != nil {
+		return nil, err
 	}
 	var err error
 	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {

@@ -26,13 +26,14 @@ const (
 	CodeBadTransfer   Code = "bad_transfer"
 	CodeNoTransfer    Code = "unknown_transfer"
 	CodeBadOffset     Code = "bad_offset"
+	CodeRule          Code = "rule"
 )
 
 // codes are all of them; a code's place is its counter's.
 var codes = [...]Code{
 	CodeBadMessage, CodeUnknownOp, CodeBadSeq, CodeChannelName, CodeBadData, CodeTooLarge,
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
-	CodeBadTransfer, CodeNoTransfer, CodeBadOffset,
+	CodeBadTransfer, CodeNoTransfer, CodeBadOffset, CodeRule,
 }
 
 // Error is a fault of the client, as it is told to it.

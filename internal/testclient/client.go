@@ -102,6 +102,21 @@ func (c *Client) Say(text string, other *Client) {
 	}
 }
 
+// Refused sends a text, which the server refuses with a code.
+func (c *Client) Refused(text, code string) {
+	c.t.Helper()
+	c.seq++
+	c.write(Message{Op: "send", Seq: c.seq, Channel: "chat", Data: text})
+	for {
+		if m := c.read(); m.Op == "error" {
+			if m.Code != code || m.Seq != c.seq {
+				c.t.Fatalf("refused with %+v, not %s", m, code)
+			}
+			return
+		}
+	}
+}
+
 // Ended waits for the server to close the session.
 func (c *Client) Ended() (code websocket.StatusCode, reason string) {
 	c.t.Helper()
