@@ -76,6 +76,7 @@ func (s *Server) apply(cfg Config) error {
 			r.SetIdentity(room.Identity)
 			r.SetRedeliver(room.Redeliver)
 			r.SetDurable(room.Durable)
+			r.SetSeats(room.Seats)
 		}
 	}
 	for _, name := range gone {

@@ -342,6 +342,9 @@ func (a *Attachment) prepend(offsets []uint64) {
 			a.seat.room.node.counters.drop("journal: bad record")
 			return
 		}
+		if !a.mayHear(rec.channel) {
+			return
+		}
 		m := rec.message(seq)
 		m.History = true
 		messages, total = append(messages, m), total+m.cost()
