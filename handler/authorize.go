@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -29,9 +30,22 @@ type credentials struct {
 	password string
 }
 
-// shown returns the credentials of a request (docs/gateway.md, "Credentials"):
-// not a ticket, which is used by being looked at.
-func (h *Handler) shown(r *http.Request) (c credentials) {
+// with adds what a hello shows.
+func (c credentials) with(token, password string) credentials {
+	c.token, c.password = cmp.Or(token, c.token), cmp.Or(password, c.password)
+	return c
+}
+
+// shown returns the credentials of a request for a room (docs/gateway.md,
+// "Credentials"). A ticket is used by that.
+func (h *Handler) shown(r *http.Request, room *engine.Room) (c credentials, fault *session.Error) {
+	if id := r.URL.Query().Get("ticket"); id != "" {
+		t := h.tickets.use(id)
+		if t == nil || t.room != room {
+			return credentials{}, badTicket
+		}
+		return t.shown, nil
+	}
 	if h.user != nil {
 		c.user = h.user(r)
 	}
@@ -43,7 +57,7 @@ func (h *Handler) shown(r *http.Request) (c credentials) {
 	if _, password, ok := r.BasicAuth(); ok && c.user == "" {
 		c.password = password
 	}
-	return c
+	return c, nil
 }
 
 // judge tells what credentials allow in a room.
@@ -84,8 +98,11 @@ func tokenCode(err error) session.Code {
 // again. What the grant allows on a channel is left to the caller, who refuses
 // with forbiddenChannel.
 func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (session.Grant, *refusal) {
-	c := h.shown(r)
-	grant, fault := set.judge(room, c)
+	shown, fault := h.shown(r, room)
+	if fault != nil {
+		return session.Grant{}, set.unauthorized(room, fault)
+	}
+	grant, fault := set.judge(room, shown)
 	if fault != nil {
 		return session.Grant{}, set.unauthorized(room, fault)
 	}

@@ -61,11 +61,13 @@ type Handler struct {
 
 	counters session.Counters
 	refused  refusals
+	tickets  tickets
 	opened   atomic.Uint64
 
 	running   sync.WaitGroup // sessions
 	mu        sync.Mutex
 	closed    bool
+	held      map[*held]struct{}
 	open      int            // sessions
 	byAddress map[string]int // sessions
 }
@@ -86,6 +88,7 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{
 		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, user: cfg.User, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int),
+		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {
 		h.clientIP = remoteHost
@@ -101,6 +104,7 @@ func New(cfg Config) (*Handler, error) {
 
 	h.mux.HandleFunc("/", notFound)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/tickets", h.serveTicket)
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.Relay != nil {

@@ -77,26 +77,40 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, noHandshake)
 		return
 	}
+	shown, fault := h.shown(r, room)
+	if fault == nil && shown != (credentials{}) {
+		_, fault = set.judge(room, shown)
+	}
+	if fault != nil {
+		h.refuse(w, set.unauthorized(room, fault))
+		return
+	}
 	s, err := accept(w, r)
 	if err != nil {
 		h.log.Error("WebSocket handshake failed", "room", room.Name(), "address", address, "error", err)
 		return
 	}
 	h.opened.Add(1)
-	h.serve(s, room, set.limits, address)
+	h.serve(s, room, shown, set.limits, address)
 }
 
 // serve is a session whose WebSocket is open.
-func (h *Handler) serve(s *socket, room *engine.Room, limits Limits, address string) {
+func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits Limits, address string) {
 	s.ws.SetReadLimit(2*int64(limits.Message) + readHeadroom)
 	defer s.ws.CloseNow() // frees what the library has; the connection is closed
 	defer s.keepAlive()()
 	defer context.AfterFunc(h.killed, s.abort)()
+	held := h.hold(room)
+	defer held.release()
 	log := h.log.With("room", room.Name(), "address", address)
 	err := session.Serve(h.ctx, s, session.Config{
 		Room: room, Codec: s.codec(), Counters: &h.counters,
 		Owner: network(address), PerOwner: limits.SessionsPerAddress,
 		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume},
+		Admit: func(token, password string) (session.Grant, *session.Error) {
+			return held.admit(shown.with(token, password))
+		},
+		Revoked: held.ctx, Pace: h.pace(),
 	})
 	if errors.Is(err, engine.ErrSlow) {
 		log.Info("slow session cut off", "reason", err)
