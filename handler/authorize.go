@@ -17,11 +17,12 @@ import (
 type Auth struct {
 	// Tokens judges the tokens of clients. Nil: there are none.
 	Tokens *admission.Verifier
-	// Users lets in whom Config.User knows.
-	Users bool
+	// User returns whom the web server has authenticated, "" if nobody. Nil: it
+	// does not.
+	User func(*http.Request) string
 }
 
-func (a Auth) required() bool { return a.Tokens != nil || a.Users }
+func (a Auth) required() bool { return a.Tokens != nil || a.User != nil }
 
 // credentials are what a client has shown.
 type credentials struct {
@@ -46,8 +47,8 @@ func (h *Handler) shown(r *http.Request, room *engine.Room) (c credentials, faul
 		}
 		return t.shown, nil
 	}
-	if h.user != nil {
-		c.user = h.user(r)
+	if user := h.settings.Load().auth.User; user != nil {
+		c.user = user(r)
 	}
 	header := r.Header.Get("Authorization")
 	if scheme, token, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
@@ -70,7 +71,7 @@ func (s *settings) judge(room *engine.Room, c credentials) (session.Grant, *sess
 			return session.Grant{}, &session.Error{Code: tokenCode(err), Text: err.Error()}
 		}
 		return grant, nil
-	case c.user != "" && s.auth.Users:
+	case c.user != "" && s.auth.User != nil:
 		return session.Grant{User: c.user}, nil
 	case !open && (c.password != "" || !s.auth.required()):
 		if !room.CheckPassword(c.password) {

@@ -32,9 +32,6 @@ type Config struct {
 	// ClientIP returns the address of the client, for limits. Nil: the host of
 	// Request.RemoteAddr, which behind a proxy is the proxy's.
 	ClientIP func(*http.Request) string
-	// User returns whom the web server in front has authenticated, "" if nobody,
-	// for Auth.Users. Nil: it knows nobody.
-	User func(*http.Request) string
 	// Logger takes what an operator would act on. Nil: slog.Default().
 	Logger *slog.Logger
 
@@ -47,7 +44,6 @@ type Handler struct {
 	engine   *engine.Node
 	path     string
 	clientIP func(*http.Request) string
-	user     func(*http.Request) string
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -86,7 +82,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, user: cfg.User, log: cfg.Logger,
+		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int),
 		held: make(map[*held]struct{}),
 	}
