@@ -63,7 +63,9 @@ func adapt(t *testing.T, caddyfile string) (string, error) {
 // A mistake in a Caddyfile is reported with its line, before anything runs.
 func TestCaddyfileErrors(t *testing.T) {
 	for name, test := range map[string]struct{ directive, global, want string }{
-		"unknown option":        {directive: "rooms demo", want: `unknown option "rooms" of genosrtc`},
+		"unknown option":        {directive: "romms demo", want: `unknown option "romms" of genosrtc`},
+		"pattern":               {directive: "rooms [", want: `rooms "[": not a pattern`},
+		"no pattern":            {directive: "rooms", want: "wrong argument count"},
 		"misplaced option":      {directive: "password x", want: `unknown option "password" of genosrtc`},
 		"room without name":     {directive: "room", want: "wrong argument count"},
 		"room with empty name":  {directive: `room ""`, want: "a room needs a name"},

@@ -32,6 +32,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			durable
 //			sessions <number>
 //		}
+//		rooms <pattern...>
 //		auth jwt {
 //			algorithm <name>
 //			key       <key>
@@ -80,6 +81,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		switch d.Val() {
+		case "rooms":
+			if err := list(d, &h.OnDemand, checkPattern); err != nil {
+				return err
+			}
 		case "origins":
 			if err := list(d, &h.Origins, checkOrigin); err != nil {
 				return err
@@ -89,7 +94,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("unknown option %q of genosrtc: there are room, auth, origins and limits", d.Val())
+			return d.Errf("unknown option %q of genosrtc: there are room, rooms, auth, origins and limits", d.Val())
 		}
 	}
 	return nil

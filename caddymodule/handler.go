@@ -31,6 +31,11 @@ type Handler struct {
 	// can join. Default: none; the relay then carries the rooms of other sites.
 	Rooms []Room `json:"rooms,omitempty"`
 
+	// Patterns (`public-*`) for the names of rooms that are opened when somebody
+	// asks for them here, and closed when they have had no users for two minutes.
+	// They have no password. Default: none.
+	OnDemand []string `json:"on_demand,omitempty"`
+
 	// Who may enter the rooms. Default: everybody who knows the password, where
 	// there is one.
 	Auth Auth `json:"auth,omitzero"`
@@ -133,11 +138,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.site = &site{path: cmp.Or(h.Path, handler.DefaultPath)}
+	if h.site.onDemand, err = expandAll(repl, "rooms", h.OnDemand); err != nil {
+		return err
+	}
 	for _, room := range rooms {
 		h.site.rooms = append(h.site.rooms, room.Name)
 	}
 	h.site.Settings = genosrtc.Settings{
-		Rooms:   func(name string) bool { return slices.Contains(h.site.rooms, name) },
+		Rooms:   h.site.serves,
 		Origins: origins,
 		Auth:    auth,
 		Limits: handler.Limits{

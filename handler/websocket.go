@@ -32,6 +32,7 @@ var (
 	stopping        = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is stopping"}
 	tooManyHere     = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many sessions from this address"}
 	tooManySessions = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "10", detail: "too many sessions"}
+	tooManyRooms    = &refusal{reason: "rooms", status: http.StatusServiceUnavailable, retryAfter: "10", detail: ErrTooManyRooms.Error()}
 	noHandshake     = &refusal{reason: "handshake", status: http.StatusUpgradeRequired, detail: "this is a WebSocket: connect with RFC 6455 over HTTP/1.1"}
 )
 
@@ -124,14 +125,27 @@ func (h *Handler) room(r *http.Request, set *settings) (*engine.Room, *refusal) 
 	name := r.PathValue("room")
 	room, open := h.engine.Room(name)
 	switch {
-	case set.rooms != nil && !set.rooms(name), set.rooms == nil && !open:
+	case set.rooms != nil && !set.rooms(name), set.rooms == nil && !open && h.openRoom == nil:
 		return nil, unknownRoom
 	case !set.allows(r):
 		return nil, foreignOrigin
-	case !open:
+	case open:
+		return room, nil
+	case h.openRoom == nil:
 		return nil, starting
 	}
-	return room, nil
+	room, err := h.openRoom(name)
+	switch {
+	case err == nil:
+		return room, nil
+	case errors.Is(err, ErrTooManyRooms):
+		return nil, tooManyRooms
+	case errors.Is(err, ErrNoRoom) && set.rooms == nil:
+		return nil, unknownRoom
+	case !errors.Is(err, ErrNoRoom) && !errors.Is(err, engine.ErrClosed):
+		h.log.Error("a room cannot be opened", "room", name, "error", err)
+	}
+	return nil, starting
 }
 
 // admit counts a session in, until release.
