@@ -58,6 +58,7 @@ type frame struct {
 	Hash     string `json:"hash,omitempty" msgpack:"hash,omitempty"`
 	Reason   string `json:"reason,omitempty" msgpack:"reason,omitempty"` // welcome, cancel
 
+	Token    string  `json:"token,omitempty" msgpack:"token,omitempty"`
 	Password string  `json:"password,omitempty" msgpack:"password,omitempty"`
 	Resume   string  `json:"resume,omitempty" msgpack:"resume,omitempty"`
 	Ack      uint64  `json:"ack,omitempty" msgpack:"ack,omitempty"`

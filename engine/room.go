@@ -42,6 +42,8 @@ type RoomConfig struct {
 	Durable bool
 	// Rules say what may be sent on channels, one for each.
 	Rules []Rule
+	// Seats is the number of seats that it has. 0: Limits.SeatsPerRoom.
+	Seats int
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -84,6 +86,7 @@ type Room struct {
 	toDial    []*pair // in order
 	dialing   bool    // dial will be called in any case
 	closing   bool
+	most      int // RoomConfig.Seats
 
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
@@ -133,6 +136,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		owned:     make(map[string]int),
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
+		most:      cfg.Seats,
 	}
 	if err := r.SetRules(cfg.Rules); err != nil {
 		return nil, err
@@ -175,6 +179,9 @@ func (r *Room) SetIdentity(id Identity) { r.post(func() { r.identity = id }) }
 
 // SetDurable changes RoomConfig.Durable from now on.
 func (r *Room) SetDurable(on bool) { r.post(func() { r.durable = on }) }
+
+// SetSeats changes RoomConfig.Seats from now on. Seats beyond it stay.
+func (r *Room) SetSeats(n int) { r.post(func() { r.most = n }) }
 
 // run is the actor.
 func (r *Room) run() {

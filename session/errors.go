@@ -27,6 +27,9 @@ const (
 	CodeNoTransfer    Code = "unknown_transfer"
 	CodeBadOffset     Code = "bad_offset"
 	CodeRule          Code = "rule"
+	CodeToken         Code = "token"
+	CodeTokenExpired  Code = "token_expired"
+	CodeForbidden     Code = "forbidden"
 )
 
 // codes are all of them; a code's place is its counter's.
@@ -34,6 +37,7 @@ var codes = [...]Code{
 	CodeBadMessage, CodeUnknownOp, CodeBadSeq, CodeChannelName, CodeBadData, CodeTooLarge,
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
 	CodeBadTransfer, CodeNoTransfer, CodeBadOffset, CodeRule,
+	CodeToken, CodeTokenExpired, CodeForbidden,
 }
 
 // Error is a fault of the client, as it is told to it.
