@@ -50,8 +50,8 @@ type Options struct {
 // "superpeer" for a server, "session" for a client like this one, "" for a
 // browser.
 type Peer struct {
-	ID   string `json:"peer" msgpack:"peer"`
-	Type string `json:"type,omitempty" msgpack:"type,omitempty"`
+	ID   string `json:"peer"`
+	Type string `json:"type,omitempty"`
 }
 
 // ErrClosed is what calls return after Close or Leave.
