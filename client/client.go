@@ -216,14 +216,18 @@ func (r *Room) Close() error {
 	return nil
 }
 
-// Leave waits until the server has all sends, then ends the session itself: it
-// cannot be resumed. When ctx ends before, the session lives on as after Close.
+// Leave waits until the server has all sends and knows of all transfers that are
+// stored here, then ends the session itself: it cannot be resumed. When ctx ends
+// before, the session lives on as after Close.
 func (r *Room) Leave(ctx context.Context) error {
 	defer r.Close()
 	r.mu.Lock()
 	last := r.out.next - 1
 	r.mu.Unlock()
 	if err := r.Wait(ctx, last); err != nil {
+		return err
+	}
+	if err := r.waitDownloads(ctx); err != nil {
 		return err
 	}
 	r.mu.Lock()
