@@ -32,6 +32,9 @@ type Config struct {
 	// ClientIP returns the address of the client, for limits. Nil: the host of
 	// Request.RemoteAddr, which behind a proxy is the proxy's.
 	ClientIP func(*http.Request) string
+	// User returns whom the web server in front has authenticated, "" if nobody,
+	// for Auth.Users. Nil: it knows nobody.
+	User func(*http.Request) string
 	// Logger takes what an operator would act on. Nil: slog.Default().
 	Logger *slog.Logger
 
@@ -44,6 +47,7 @@ type Handler struct {
 	engine   *engine.Node
 	path     string
 	clientIP func(*http.Request) string
+	user     func(*http.Request) string
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -80,7 +84,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, user: cfg.User, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int),
 	}
 	if h.clientIP == nil {
@@ -147,7 +151,8 @@ type Stats struct {
 	Sessions int    // open
 	Opened   uint64 // sessions
 	// Refused counts the requests for a session that were refused, by reason:
-	// room, origin, stopping, starting, sessions, address, handshake.
+	// room, origin, stopping, starting, sessions, address, handshake, and the codes token,
+	// token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64

@@ -19,6 +19,7 @@ type Settings struct {
 	// open sessions: "https://example.com", "http://localhost:5173", or "*"
 	// for any. Clients that are no browsers send none, and are let through.
 	Origins []string
+	Auth    Auth
 	Limits  Limits
 }
 
@@ -63,13 +64,14 @@ type settings struct {
 	rooms     func(string) bool
 	origins   map[string]bool
 	anyOrigin bool
+	auth      Auth
 	limits    Limits
 }
 
 // Configure replaces the settings. Sessions that are open keep those that they
 // began with. It fails, and changes nothing, if an origin is not valid.
 func (h *Handler) Configure(s Settings) error {
-	set := &settings{rooms: s.Rooms, origins: make(map[string]bool), limits: s.Limits.withDefaults()}
+	set := &settings{rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults()}
 	for _, o := range s.Origins {
 		if o == "*" {
 			set.anyOrigin = true

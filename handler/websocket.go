@@ -22,16 +22,17 @@ type refusal struct {
 	status     int
 	retryAfter string // seconds
 	detail     string
+	challenges []string // of 401
 }
 
 var (
-	unknownRoom     = &refusal{"room", http.StatusNotFound, "", "no room of that name is configured here"}
-	foreignOrigin   = &refusal{"origin", http.StatusForbidden, "", "pages of this origin may not connect: it is not listed in the server's origins"}
-	starting        = &refusal{"starting", http.StatusServiceUnavailable, "1", "the room is not open yet"}
-	stopping        = &refusal{"stopping", http.StatusServiceUnavailable, "5", "the server is stopping"}
-	tooManyHere     = &refusal{"address", http.StatusTooManyRequests, "10", "too many sessions from this address"}
-	tooManySessions = &refusal{"sessions", http.StatusServiceUnavailable, "10", "too many sessions"}
-	noHandshake     = &refusal{"handshake", http.StatusUpgradeRequired, "", "this is a WebSocket: connect with RFC 6455 over HTTP/1.1"}
+	unknownRoom     = &refusal{reason: "room", status: http.StatusNotFound, detail: "no room of that name is configured here"}
+	foreignOrigin   = &refusal{reason: "origin", status: http.StatusForbidden, detail: "pages of this origin may not connect: it is not listed in the server's origins"}
+	starting        = &refusal{reason: "starting", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "the room is not open yet"}
+	stopping        = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is stopping"}
+	tooManyHere     = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many sessions from this address"}
+	tooManySessions = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "10", detail: "too many sessions"}
+	noHandshake     = &refusal{reason: "handshake", status: http.StatusUpgradeRequired, detail: "this is a WebSocket: connect with RFC 6455 over HTTP/1.1"}
 )
 
 // refuse answers a request for a session, and counts why.
@@ -39,6 +40,9 @@ func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
 	h.refused.count(why.reason)
 	if why.retryAfter != "" {
 		w.Header().Set("Retry-After", why.retryAfter)
+	}
+	for _, challenge := range why.challenges {
+		w.Header().Add("WWW-Authenticate", challenge)
 	}
 	problem(w, why.status, why.detail)
 }

@@ -26,6 +26,9 @@ const (
 	CodeBadTransfer   Code = "bad_transfer"
 	CodeNoTransfer    Code = "unknown_transfer"
 	CodeBadOffset     Code = "bad_offset"
+	CodeToken         Code = "token"
+	CodeTokenExpired  Code = "token_expired"
+	CodeForbidden     Code = "forbidden"
 )
 
 // codes are all of them; a code's place is its counter's.
@@ -33,6 +36,7 @@ var codes = [...]Code{
 	CodeBadMessage, CodeUnknownOp, CodeBadSeq, CodeChannelName, CodeBadData, CodeTooLarge,
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
 	CodeBadTransfer, CodeNoTransfer, CodeBadOffset,
+	CodeToken, CodeTokenExpired, CodeForbidden,
 }
 
 // Error is a fault of the client, as it is told to it.

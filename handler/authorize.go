@@ -1,0 +1,115 @@
+package handler
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/genosrtc/caddy-genosrtc/admission"
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/session"
+)
+
+// Auth is who may enter the rooms of a site. Any one of these opens a room, and
+// so does the room's password, where it has one. The zero Auth lets everybody
+// into rooms without a password.
+type Auth struct {
+	// Tokens judges the tokens of clients. Nil: there are none.
+	Tokens *admission.Verifier
+	// Users lets in whom Config.User knows.
+	Users bool
+}
+
+func (a Auth) required() bool { return a.Tokens != nil || a.Users }
+
+// credentials are what a client has shown.
+type credentials struct {
+	token    string
+	user     string // the web server's word
+	password string
+}
+
+// shown returns the credentials of a request (docs/gateway.md, "Credentials"):
+// not a ticket, which is used by being looked at.
+func (h *Handler) shown(r *http.Request) (c credentials) {
+	if h.user != nil {
+		c.user = h.user(r)
+	}
+	header := r.Header.Get("Authorization")
+	if scheme, token, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		c.token = strings.TrimSpace(token)
+	}
+	// The name beside a password means nothing here; to Caddy it does.
+	if _, password, ok := r.BasicAuth(); ok && c.user == "" {
+		c.password = password
+	}
+	return c
+}
+
+// judge tells what credentials allow in a room.
+func (s *settings) judge(room *engine.Room, c credentials) (session.Grant, *session.Error) {
+	open := room.CheckPassword("")
+	switch {
+	case c.token != "" && s.auth.Tokens != nil:
+		grant, err := s.auth.Tokens.Verify(c.token, room.Name())
+		if err != nil {
+			return session.Grant{}, &session.Error{Code: tokenCode(err), Text: err.Error()}
+		}
+		return grant, nil
+	case c.user != "" && s.auth.Users:
+		return session.Grant{User: c.user}, nil
+	case !open && (c.password != "" || !s.auth.required()):
+		if !room.CheckPassword(c.password) {
+			return session.Grant{}, &session.Error{Code: session.CodePassword, Text: "the room has another password"}
+		}
+		return session.Grant{}, nil
+	case s.auth.required():
+		return session.Grant{}, &session.Error{Code: session.CodeToken, Text: "the room needs credentials"}
+	}
+	return session.Grant{}, nil
+}
+
+func tokenCode(err error) session.Code {
+	switch {
+	case errors.Is(err, admission.ErrExpired):
+		return session.CodeTokenExpired
+	case errors.Is(err, admission.ErrRoom):
+		return session.CodeForbidden
+	}
+	return session.CodeToken
+}
+
+// authorize judges the credentials of a request for a room: its Authorization
+// header, the web server's own authentication, or a ticket, which cannot be used
+// again. What the grant allows on a channel is left to the caller, who refuses
+// with forbiddenChannel.
+func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (session.Grant, *refusal) {
+	c := h.shown(r)
+	grant, fault := set.judge(room, c)
+	if fault != nil {
+		return session.Grant{}, set.unauthorized(room, fault)
+	}
+	return grant, nil
+}
+
+// unauthorized is the refusal of credentials (RFC 9110, section 11.6.1; RFC 6750,
+// section 3).
+func (s *settings) unauthorized(room *engine.Room, fault *session.Error) *refusal {
+	why := &refusal{reason: string(fault.Code), status: http.StatusUnauthorized, detail: fault.Text}
+	if fault.Code == session.CodeForbidden {
+		why.status = http.StatusForbidden
+		return why
+	}
+	if s.auth.Tokens != nil {
+		why.challenges = append(why.challenges, "Bearer")
+	}
+	if !room.CheckPassword("") {
+		why.challenges = append(why.challenges, `Basic realm="genosrtc", charset="UTF-8"`)
+	}
+	return why
+}
+
+var forbiddenChannel = &refusal{
+	reason: string(session.CodeForbidden), status: http.StatusForbidden,
+	detail: "the credentials do not allow this on this channel",
+}
