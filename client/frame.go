@@ -121,6 +121,7 @@ func (msgpackCodec) encode(f *frame) ([]byte, error) {
 	e := msgpack.NewEncoder(&b)
 	e.UseCompactInts(true)
 	e.SetCustomStructTag("json")
+	e.SetSortMapKeys(true) // a transfer that goes on must begin with the same bytes
 	if err := e.Encode(f); err != nil {
 		return nil, err
 	}
