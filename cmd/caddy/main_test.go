@@ -37,7 +37,8 @@ type machine struct {
 	dir, address string
 }
 
-func newMachine(t *testing.T) *machine {
+// newMachine has these further lines in its directive.
+func newMachine(t *testing.T, directive ...string) *machine {
 	m := &machine{T: t, dir: t.TempDir(), address: freeAddress(t)}
 	m.write("Caddyfile", fmt.Appendf(nil, `{
 	admin off
@@ -53,9 +54,10 @@ http://%s {
 		room closed {
 			password s3cret
 		}
+		%s
 	}
 }
-`, m.dir, m.address))
+`, m.dir, m.address, strings.Join(directive, "\n")))
 	return m
 }
 
@@ -109,7 +111,7 @@ func (m *machine) start(stdin io.Reader, args ...string) *process {
 	p.cmd.Dir, p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = m.dir, stdin, &p.out, &p.err
 	p.cmd.Env = append(os.Environ(), asCaddy+"=1",
 		"HOME="+m.dir, "XDG_CACHE_HOME="+m.path("cache"), "XDG_DATA_HOME="+m.path("data"), "XDG_CONFIG_HOME="+m.path("config"),
-		"GENOSRTC_SERVER=http://"+m.address+"/genosrtc")
+		"GENOSRTC_SERVER="+m.url())
 	if err := p.cmd.Start(); err != nil {
 		m.Fatal(err)
 	}
@@ -185,4 +187,12 @@ func (m *machine) server() *process {
 		return errors.Join(response.Body.Close()) == nil && response.StatusCode == http.StatusOK
 	})
 	return p
+}
+
+// url is the server's address, "" where there is none.
+func (m *machine) url() string {
+	if m.address == "" {
+		return ""
+	}
+	return "http://" + m.address + "/genosrtc"
 }
