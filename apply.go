@@ -45,7 +45,13 @@ func (s *Server) apply(cfg Config) error {
 	var gone []string
 	for _, room := range cfg.Rooms {
 		old, ok := find(s.config.Rooms, room.Name)
+		_, onDemand := s.demanded[room.Name]
 		switch {
+		case onDemand && room.Password == "":
+			stay = append(stay, room)
+		case onDemand:
+			anew = append(anew, room)
+			gone = append(gone, room.Name)
 		case !ok:
 			fresh = append(fresh, room)
 		case old.Password != room.Password:
@@ -60,6 +66,11 @@ func (s *Server) apply(cfg Config) error {
 			gone = append(gone, room.Name)
 		}
 	}
+	for name := range s.demanded {
+		if _, ok := find(cfg.Rooms, name); !ok && !cfg.onDemand(name) {
+			gone = append(gone, name)
+		}
+	}
 
 	// What can fail comes first, and only adds.
 	if err := s.open(fresh); err != nil {
@@ -69,20 +80,22 @@ func (s *Server) apply(cfg Config) error {
 		s.close(names(fresh))
 		return fmt.Errorf("set the relays: %w", err)
 	}
-	s.relay.SetRooms(names(cfg.Rooms))
+	for name := range s.demanded {
+		if _, ok := find(cfg.Rooms, name); ok || slices.Contains(gone, name) {
+			delete(s.demanded, name)
+		}
+	}
+	s.relay.SetRooms(s.carried(cfg))
 	s.node.SetLimits(cfg.Limits)
 	for _, room := range stay {
 		if r, ok := s.node.Room(room.Name); ok {
 			r.SetIdentity(room.Identity)
 			r.SetRedeliver(room.Redeliver)
 			r.SetDurable(room.Durable)
+			r.SetSeats(room.Seats)
 		}
 	}
-	for _, name := range gone {
-		if r, ok := s.node.Room(name); ok {
-			r.Dismiss()
-		}
-	}
+	s.dismiss(gone)
 	s.close(gone)
 	cfg.Logger = s.log
 	s.config = cfg
@@ -99,6 +112,15 @@ func (s *Server) open(rooms []Room) error {
 		s.log.Debug("room opened", "room", room.Name)
 	}
 	return nil
+}
+
+// dismiss has nobody come back to rooms that are to be closed.
+func (s *Server) dismiss(rooms []string) {
+	for _, name := range rooms {
+		if r, ok := s.node.Room(name); ok {
+			r.Dismiss()
+		}
+	}
 }
 
 // close closes rooms, all at once. One that does not end in time is left to

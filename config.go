@@ -22,6 +22,15 @@ type Config struct {
 	// carries the signaling of both GenosRTC rooms of each: the one of its
 	// channels, and the one in which browsers exchange their graph data.
 	Rooms []Room
+	// OnDemand are patterns of path.Match for the names, of 64 bytes at most, of
+	// rooms that are opened when somebody asks a Handler for them, without a
+	// password, and closed when they have had no users for two minutes. Their
+	// users are the peers that they have a link with, and sessions, also those
+	// that wait to be resumed. Default none.
+	OnDemand []string
+	// MaxOnDemand is how many of them can be open. For one more, the one that has
+	// been without users for longest is closed. Default DefaultMaxOnDemand.
+	MaxOnDemand int
 	// Relays are the URLs (ws, wss) of Nostr relays to use beside the embedded
 	// one. Default none.
 	Relays []string
@@ -87,6 +96,7 @@ func (c Config) Validate() error {
 			}
 		}
 	}
+	errs = append(errs, validatePatterns(c.OnDemand))
 	for _, relay := range c.Relays {
 		if _, err := signaling.ParseRelayURL(relay); err != nil {
 			errs = append(errs, err)
@@ -133,6 +143,9 @@ func validateUDP(address string) error {
 func (c Config) withDefaults() Config {
 	if c.UDP == "" {
 		c.UDP = defaultUDP
+	}
+	if c.MaxOnDemand <= 0 {
+		c.MaxOnDemand = DefaultMaxOnDemand
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

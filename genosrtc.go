@@ -57,7 +57,9 @@ type Server struct {
 	changing sync.Mutex
 	config   Config
 	closed   bool
+	demanded demanded
 
+	unused   watcher
 	handlers handlers
 }
 
@@ -69,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{log: cfg.Logger}
+	s := &Server{log: cfg.Logger, demanded: make(demanded)}
 	if err := s.start(cfg); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
@@ -113,6 +115,8 @@ func (s *Server) start(cfg Config) (err error) {
 	if err := s.apply(cfg); err != nil {
 		return err
 	}
+	s.reopen()
+	s.unused.start(s.watchUnused)
 	var udp []string
 	for _, addr := range s.transport.Addrs() {
 		udp = append(udp, addr.String())
@@ -126,6 +130,7 @@ func (s *Server) start(cfg Config) (err error) {
 // waits for all of that, a second at most for clients that do not answer, or
 // hurries when ctx ends, whose error it then returns. It is idempotent.
 func (s *Server) Close(ctx context.Context) error {
+	s.unused.close()
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.closed {

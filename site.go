@@ -48,6 +48,7 @@ func (site Site) Validate() error {
 func (s *Server) Handler(site Site) (*Handler, error) {
 	made, err := handler.New(handler.Config{
 		Engine:   s.node,
+		OpenRoom: s.demand,
 		Relay:    handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
 		Path:     site.Path,
 		ClientIP: site.ClientIP,

@@ -122,7 +122,7 @@ func (a *App) Validate() error { return a.claim.config.Validate() }
 
 // Start puts the configuration into effect.
 func (a *App) Start() error {
-	if cfg := a.claim.config; len(cfg.Rooms) == 0 && !cfg.RelayOpen {
+	if cfg := a.claim.config; len(cfg.Rooms)+len(cfg.OnDemand) == 0 && !cfg.RelayOpen {
 		cfg.Logger.Warn("no room is configured: the relay carries nothing, and nobody can join")
 	}
 	return a.node.hold(a.claim)

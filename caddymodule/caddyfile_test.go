@@ -63,7 +63,9 @@ func adapt(t *testing.T, caddyfile string) (string, error) {
 // A mistake in a Caddyfile is reported with its line, before anything runs.
 func TestCaddyfileErrors(t *testing.T) {
 	for name, test := range map[string]struct{ directive, global, want string }{
-		"unknown option":        {directive: "rooms demo", want: `unknown option "rooms" of genosrtc`},
+		"unknown option":        {directive: "romms demo", want: `unknown option "romms" of genosrtc`},
+		"pattern":               {directive: "rooms [", want: `rooms "[": not a pattern`},
+		"no pattern":            {directive: "rooms", want: "wrong argument count"},
 		"misplaced option":      {directive: "password x", want: `unknown option "password" of genosrtc`},
 		"room without name":     {directive: "room", want: "wrong argument count"},
 		"room with empty name":  {directive: `room ""`, want: "a room needs a name"},
@@ -82,6 +84,16 @@ func TestCaddyfileErrors(t *testing.T) {
 		"origin without scheme": {directive: "origins example.com", want: `origin "example.com"`},
 		"origin with path":      {directive: "origins https://example.com/app", want: `origin "https://example.com/app"`},
 		"origins twice":         {directive: "origins https://a.example\norigins https://b.example", want: `option "origins" is given twice`},
+		"auth":                  {directive: "auth", want: "wrong argument count"},
+		"unknown auth":          {directive: "auth basic", want: `auth "basic": there are jwt and caddy`},
+		"auth twice":            {directive: "auth caddy\nauth caddy", want: "auth caddy is given twice"},
+		"jwt without a block":   {directive: "auth jwt", want: "auth jwt needs algorithm, key and audience"},
+		"jwt without audience":  {directive: "auth jwt {\nalgorithm HS256\nkey x\n}", want: "auth jwt needs algorithm, key and audience"},
+		"jwt's algorithm":       {directive: "auth jwt {\nalgorithm none\nkey x\naudience x\n}", want: `algorithm "none"`},
+		"jwt's option":          {directive: "auth jwt {\nissuer x\n}", want: `unknown option "issuer" of auth jwt`},
+		"jwt's key twice":       {directive: "auth jwt {\nkey x\nkey y\n}", want: `option "key" is given twice`},
+		"sessions of a room":    {directive: "room demo {\nsessions none\n}", want: `sessions of room "demo": "none" is not a positive number`},
+		"limit that is no rate": {directive: "limits {\nrate 100\n}", want: `limit rate: "100" is not of the form 100/s`},
 		"unknown limit":         {directive: "limits {\nseats 3\n}", want: `unknown limit "seats"`},
 		"limit that is zero":    {directive: "limits {\nsessions 0\n}", want: `limit sessions: "0" is not a positive number`},
 		"limit that is no size": {directive: "limits {\nmessage big\n}", want: `limit message: "big" is not a positive number`},

@@ -23,6 +23,8 @@ func checkOrigin(v string) error {
 	return genosrtc.Site{Settings: genosrtc.Settings{Origins: []string{v}}}.Validate()
 }
 
+func checkPattern(v string) error { return genosrtc.Config{OnDemand: []string{v}}.Validate() }
+
 func parseIdentity(v string) (genosrtc.Identity, error) {
 	switch v {
 	case "", genosrtc.IdentitySession.String():

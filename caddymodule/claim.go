@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,9 +39,10 @@ func (c *claim) add(s *site, rooms []genosrtc.Room) error {
 		case i < 0:
 			c.config.Rooms = append(c.config.Rooms, room)
 		case !reflect.DeepEqual(c.config.Rooms[i], room):
-			return fmt.Errorf("room %q is configured in another way by another site: password, identity, redeliver and durable must be the same", room.Name)
+			return fmt.Errorf("room %q is configured in another way by another site: password, identity, redeliver, durable and sessions must be the same", room.Name)
 		}
 	}
+	c.config.OnDemand = append(c.config.OnDemand, s.onDemand...)
 	c.sites = append(c.sites, s)
 	return nil
 }
@@ -63,6 +65,8 @@ func named(name string) func(genosrtc.Room) bool {
 type site struct {
 	path  string
 	rooms []string
+	// onDemand are patterns of further rooms.
+	onDemand []string
 	genosrtc.Settings
 	handler *genosrtc.Handler // set when the claim is settled, nil if it is not held
 	// kept are further handlers, for the sessions that they have: those of
@@ -83,6 +87,14 @@ func (s *site) match(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
+// serves tells whether a room is one of the site's, open or not.
+func (s *site) serves(room string) bool {
+	return slices.Contains(s.rooms, room) || slices.ContainsFunc(s.onDemand, func(pattern string) bool {
+		ok, err := path.Match(pattern, room)
+		return ok && err == nil
+	})
+}
+
 // common tells how much of one site is in another: nothing unless the path is
 // the same.
 func (s *site) common(o *site) int {
@@ -95,7 +107,12 @@ func (s *site) common(o *site) int {
 			n++
 		}
 	}
-	if len(s.rooms) == 0 && len(o.rooms) == 0 {
+	for _, pattern := range s.onDemand {
+		if slices.Contains(o.onDemand, pattern) {
+			n++
+		}
+	}
+	if len(s.rooms)+len(s.onDemand) == 0 && len(o.rooms)+len(o.onDemand) == 0 {
 		n = 1
 	}
 	return n

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -29,7 +30,15 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			identity session|server
 //			redeliver <channel...>
 //			durable
+//			sessions <number>
 //		}
+//		rooms <pattern...>
+//		auth jwt {
+//			algorithm <name>
+//			key       <key>
+//			audience  <audience>
+//		}
+//		auth caddy [<user>]
 //		origins <origin...>
 //		limits {
 //			sessions    <number>
@@ -37,6 +46,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			message     <size>
 //			pending     <size>
 //			resume      <duration>
+//			rate        <messages>/s
 //		}
 //	}
 //
@@ -61,10 +71,20 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			continue
 		}
+		if d.Val() == "auth" {
+			if err := h.Auth.unmarshal(d); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := once.add(d); err != nil {
 			return err
 		}
 		switch d.Val() {
+		case "rooms":
+			if err := list(d, &h.OnDemand, checkPattern); err != nil {
+				return err
+			}
 		case "origins":
 			if err := list(d, &h.Origins, checkOrigin); err != nil {
 				return err
@@ -74,7 +94,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("unknown option %q of genosrtc: there are room, origins and limits", d.Val())
+			return d.Errf("unknown option %q of genosrtc: there are room, rooms, auth, origins and limits", d.Val())
 		}
 	}
 	return nil
@@ -120,8 +140,17 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 			room.Durable = true
+		case "sessions":
+			var n string
+			if !d.AllArgs(&n) {
+				return d.ArgErr()
+			}
+			var err error
+			if room.Sessions, err = strconv.Atoi(n); err != nil || room.Sessions <= 0 {
+				return d.Errf("sessions of room %q: %q is not a positive number", room.Name, n)
+			}
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver and durable", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable and sessions", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)
@@ -152,8 +181,10 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 			limit, parse = &l.Message, parseSize
 		case "pending":
 			limit, parse = &l.Pending, parseSize
+		case "rate":
+			limit, parse = &l.Rate, parsePerSecond
 		default:
-			return d.Errf("unknown limit %q: there are sessions, per_address, message, pending and resume", d.Val())
+			return d.Errf("unknown limit %q: there are sessions, per_address, message, pending, resume and rate", d.Val())
 		}
 		name, value := d.Val(), ""
 		if !d.AllArgs(&value) {
@@ -161,6 +192,9 @@ func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		n, err := parse(value)
 		if err != nil || n <= 0 {
+			if name == "rate" {
+				return d.Errf("limit rate: %q is not of the form 100/s", value)
+			}
 			return d.Errf("limit %s: %q is not a positive number", name, value)
 		}
 		*limit = n
@@ -184,6 +218,15 @@ func unmarshalDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 func parseSize(s string) (int, error) {
 	n, err := humanize.ParseBytes(s)
 	return int(min(n, 1<<31)), err
+}
+
+// parsePerSecond reads a number of messages a second, such as 100/s.
+func parsePerSecond(s string) (int, error) {
+	n, ok := strings.CutSuffix(s, "/s")
+	if !ok {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.Atoi(n)
 }
 
 // options are the names that a block of the Caddyfile has had.

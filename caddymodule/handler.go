@@ -31,13 +31,22 @@ type Handler struct {
 	// can join. Default: none; the relay then carries the rooms of other sites.
 	Rooms []Room `json:"rooms,omitempty"`
 
+	// Patterns (`public-*`) for the names of rooms that are opened when somebody
+	// asks for them here, and closed when they have had no users for two minutes.
+	// They have no password. Default: none.
+	OnDemand []string `json:"on_demand,omitempty"`
+
+	// Who may enter the rooms. Default: everybody who knows the password, where
+	// there is one.
+	Auth Auth `json:"auth,omitzero"`
+
 	// The origins, such as `https://app.example`, whose pages may open sessions
 	// here beside those of the site itself; `*` allows all. The relay may be
 	// used from everywhere. Default: none.
 	Origins []string `json:"origins,omitempty"`
 
-	// Bounds on what the clients of this site can use. Sessions keep those that
-	// they began with.
+	// Bounds on what the clients of this site can use. Those on single sessions
+	// hold from their next connection on; the rate holds at once.
 	Limits Limits `json:"limits,omitzero"`
 
 	site  *site
@@ -69,6 +78,10 @@ type Room struct {
 	// a power cut, which takes as long as the disk needs. Default: false, they
 	// survive the end of the process.
 	Durable bool `json:"durable,omitempty"`
+
+	// How many sessions the room takes, those included that wait to be resumed.
+	// Default: 10000.
+	Sessions int `json:"sessions,omitempty"`
 }
 
 // Limits bound what the clients of a site can use.
@@ -90,6 +103,11 @@ type Limits struct {
 	// How long a session lives without a connection, waiting for its client to
 	// come back. Default: 2m.
 	Resume caddy.Duration `json:"resume,omitempty"`
+
+	// How many messages a second a session may send, and how many at once after a
+	// silence. One that sends more is read more slowly, and loses nothing.
+	// Default: any number.
+	Rate int `json:"rate,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -115,17 +133,25 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	auth, err := h.Auth.provision(repl)
+	if err != nil {
+		return err
+	}
 	h.site = &site{path: cmp.Or(h.Path, handler.DefaultPath)}
+	if h.site.onDemand, err = expandAll(repl, "rooms", h.OnDemand); err != nil {
+		return err
+	}
 	for _, room := range rooms {
 		h.site.rooms = append(h.site.rooms, room.Name)
 	}
 	h.site.Settings = genosrtc.Settings{
-		Rooms:   func(name string) bool { return slices.Contains(h.site.rooms, name) },
+		Rooms:   h.site.serves,
 		Origins: origins,
+		Auth:    auth,
 		Limits: handler.Limits{
 			Sessions: h.Limits.Sessions, SessionsPerAddress: h.Limits.PerAddress,
 			Message: h.Limits.Message, Pending: h.Limits.Pending,
-			Resume: time.Duration(h.Limits.Resume),
+			Resume: time.Duration(h.Limits.Resume), Rate: h.Limits.Rate,
 		},
 	}
 	h.claim = app.(*App).claim
@@ -152,6 +178,7 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		}
 		slices.Sort(room.Redeliver) // to compare them
 		room.Durable = r.Durable
+		room.Seats = r.Sessions
 		rooms = append(rooms, room)
 	}
 	// Within a site, unlike between sites, a room named twice is a mistake.
@@ -161,7 +188,7 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 // Validate checks the settings.
 func (h *Handler) Validate() error {
 	l := h.Limits
-	if min(l.Sessions, l.PerAddress, l.Message, l.Pending, int(l.Resume)) < 0 {
+	if min(l.Sessions, l.PerAddress, l.Message, l.Pending, int(l.Resume), l.Rate) < 0 {
 		return errors.New("a limit is negative")
 	}
 	return genosrtc.Site{Path: h.site.path, Settings: h.site.Settings}.Validate()

@@ -143,7 +143,9 @@ func (n *node) close(sites []*site) {
 func (n *node) config() genosrtc.Config {
 	cfg := n.claims[0].config
 	cfg.Rooms = slices.Clone(cfg.Rooms)
+	cfg.OnDemand = slices.Clone(cfg.OnDemand)
 	for _, c := range n.claims[1:] {
+		cfg.OnDemand = append(cfg.OnDemand, c.config.OnDemand...)
 		for _, room := range c.config.Rooms {
 			if !slices.ContainsFunc(cfg.Rooms, named(room.Name)) {
 				cfg.Rooms = append(cfg.Rooms, room)

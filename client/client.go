@@ -23,6 +23,10 @@ import (
 type Options struct {
 	// Password of the room, if it has one.
 	Password string
+	// Token returns the token to show, if the server wants one; it is asked at each
+	// connect, so that an expired one can be replaced. With an error the room
+	// connects again later. See StaticToken.
+	Token func(context.Context) (string, error)
 	// JSON chooses JSON messages, which can be read by people, instead of
 	// MessagePack.
 	JSON bool
@@ -52,6 +56,11 @@ type Options struct {
 type Peer struct {
 	ID   string `json:"peer"`
 	Type string `json:"type,omitempty"`
+}
+
+// StaticToken is an Options.Token that never changes.
+func StaticToken(token string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return token, nil }
 }
 
 // ErrClosed is what calls return after Close or Leave.

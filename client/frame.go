@@ -59,6 +59,7 @@ type frame struct {
 	Reason   string `json:"reason,omitempty"` // welcome, cancel
 
 	Password string  `json:"password,omitempty"`
+	Token    string  `json:"token,omitempty"`
 	Resume   string  `json:"resume,omitempty"`
 	Ack      uint64  `json:"ack,omitempty"`
 	Room     string  `json:"room,omitempty"`

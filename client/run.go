@@ -160,8 +160,15 @@ func (r *Room) hello(ctx context.Context, ws *websocket.Conn) (*frame, error) {
 		return nil, fmt.Errorf("client: %s: the server speaks %q", r.url, got)
 	}
 	ws.SetReadLimit(readLimit)
+	var token string
+	if r.opts.Token != nil {
+		var err error
+		if token, err = r.opts.Token(ctx); err != nil {
+			return nil, fmt.Errorf("client: token: %w", err)
+		}
+	}
 	r.mu.Lock()
-	f := &frame{Op: opHello, Password: r.opts.Password, Resume: r.token, Ack: r.in.taken, History: history(r.opts.History)}
+	f := &frame{Op: opHello, Token: token, Password: r.opts.Password, Resume: r.token, Ack: r.in.taken, History: history(r.opts.History)}
 	r.in.acked = r.in.taken
 	r.mu.Unlock()
 	raw, err := r.codec.encode(f)

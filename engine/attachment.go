@@ -16,7 +16,8 @@ type Attachment struct {
 	initial uint64 // ref that was taken when it began
 	journal *journal.Journal
 	limit   int
-	wake    chan struct{} // has room for one token
+	hears   func(channel string) bool // nil: of all
+	wake    chan struct{}             // has room for one token
 
 	// Of Next's goroutine, while messages are read from the journal.
 	cursor  uint64 // the last entry that was read
@@ -237,6 +238,8 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	return buf, a.reading && free > 0, nil
 }
 
+func (a *Attachment) mayHear(channel string) bool { return a.hears == nil || a.hears(channel) }
+
 // handOut notes what may turn out not to have arrived. It needs the lock.
 func (a *Attachment) handOut(events []Event) {
 	now := a.seat.room.now()
@@ -257,7 +260,7 @@ func (a *Attachment) push(e Event) {
 	full := a.waiting+a.held > 0 && a.waiting+a.held+e.cost() > a.limit
 	switch e := e.(type) {
 	case *Message:
-		if a.behind {
+		if a.behind || !a.mayHear(e.Channel) {
 			return
 		}
 	case TransferProgress:
@@ -265,6 +268,9 @@ func (a *Attachment) push(e Event) {
 			return
 		}
 	case Progress:
+		if e.Channel != "" && !a.mayHear(e.Channel) {
+			return
+		}
 		if e.Fraction < 1 && a.waiting+a.held > a.limit/2 {
 			return
 		}
@@ -304,7 +310,7 @@ func (a *Attachment) read(buf []Event) ([]Event, error) {
 		rec, err := decodeRecord(e.Data)
 		if err != nil {
 			r.node.counters.drop("journal: bad record")
-		} else if a.seat.wants(&rec) {
+		} else if a.seat.wants(&rec) && a.mayHear(rec.channel) {
 			buf = append(buf, rec.message(e.Offset))
 		}
 	}

@@ -46,5 +46,6 @@ var (
 	ErrPeerSlow    = errors.New("too much is waiting for this peer already")
 	ErrPeerGone    = errors.New("the link to this peer ended")
 	ErrPingTimeout = errors.New("no answer to the ping")
+	ErrNotHeard    = errors.New("this peer does not hear of the channel")
 	ErrTooMany     = errors.New("too many requests under way")
 )

@@ -127,7 +127,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 	switch {
 	case r.closing:
 		return ErrClosed
-	case len(r.seats) >= limits.SeatsPerRoom:
+	case len(r.seats) >= limits.SeatsPerRoom, r.most > 0 && len(r.seats) >= r.most:
 		return ErrRoomFull
 	}
 	if s.resumable() {
@@ -217,8 +217,9 @@ func (r *Room) restore(seats []*Seat) {
 func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Attachment, []Peer) {
 	a := &Attachment{
 		seat: s, token: token, limit: cfg.Pending, initial: s.taken, journal: r.journal,
-		cursor: from, accepted: s.taken, handed: from, wake: make(chan struct{}, 1),
+		cursor: from, accepted: s.taken, handed: from, wake: make(chan struct{}, 1), hears: cfg.Hears,
 	}
+	s.hears = cfg.Hears
 	if a.limit <= 0 {
 		a.limit = r.node.limits.Load().Pending
 	}

@@ -223,6 +223,12 @@ func (r *Room) send(p *posting) {
 }
 
 func (r *Room) sendToSeat(from, to *Seat, m *Message, o *Outgoing) {
+	if !to.mayHear(o.Channel) {
+		if o.To != nil {
+			from.push(Result{o.Ref, to.id, ErrNotHeard})
+		}
+		return
+	}
 	to.push(m)
 	from.progressed(to.id, o)
 }

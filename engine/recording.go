@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,7 @@ func (r *Room) removeJournal() {
 	dir, err2 := r.node.folder(r.name)
 	if err2 == nil {
 		err2 = os.RemoveAll(filepath.Join(dir, "journal"))
+		_ = os.Remove(dir) // unless there is something else in it
 	}
 	if err := errors.Join(err, err2); err != nil {
 		r.log.Warn("the room's journal was not removed", "error", err)
@@ -342,6 +344,9 @@ func (a *Attachment) prepend(offsets []uint64) {
 			a.seat.room.node.counters.drop("journal: bad record")
 			return
 		}
+		if !a.mayHear(rec.channel) {
+			return
+		}
 		m := rec.message(seq)
 		m.History = true
 		messages, total = append(messages, m), total+m.cost()
@@ -388,6 +393,24 @@ func (n *Node) keptFolder(room string) (string, error) {
 		return "", nil
 	}
 	return dir, err
+}
+
+// Kept are the names of the rooms that earlier processes left something of.
+func (n *Node) Kept() (names []string) {
+	if n.store == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(filepath.Join(n.dir, "rooms"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.log.Warn("the rooms of before cannot be listed", "error", err)
+	}
+	for _, e := range entries {
+		// What escapeRoom writes is also how URLs are escaped.
+		if name, err := url.PathUnescape(e.Name()); err == nil && escapeRoom(name) == e.Name() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // escapeRoom makes a file name of a room's, one for each, also where case does

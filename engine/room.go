@@ -39,6 +39,8 @@ type RoomConfig struct {
 	// Durable has what seats send told as Taken only once it would survive a
 	// power cut. By default it would survive the end of the process.
 	Durable bool
+	// Seats is the number of seats that it has. 0: Limits.SeatsPerRoom.
+	Seats int
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -78,6 +80,7 @@ type Room struct {
 	toDial    []*pair // in order
 	dialing   bool    // dial will be called in any case
 	closing   bool
+	most      int // RoomConfig.Seats
 
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
@@ -127,6 +130,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		owned:     make(map[string]int),
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
+		most:      cfg.Seats,
 	}
 	var err error
 	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {
@@ -141,7 +145,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		return nil, errors.Join(err, r.closeJournal())
 	}
 	r.signaling = sig
-	r.keeper = newKeeper(n.store, cfg.Name, r.log)
+	r.keeper = newKeeper(n, cfg.Name, r.log)
 	go r.run()
 	r.post(func() {
 		r.server = r.host(TypeServer)
@@ -166,6 +170,9 @@ func (r *Room) SetIdentity(id Identity) { r.post(func() { r.identity = id }) }
 
 // SetDurable changes RoomConfig.Durable from now on.
 func (r *Room) SetDurable(on bool) { r.post(func() { r.durable = on }) }
+
+// SetSeats changes RoomConfig.Seats from now on. Seats beyond it stay.
+func (r *Room) SetSeats(n int) { r.post(func() { r.most = n }) }
 
 // run is the actor.
 func (r *Room) run() {

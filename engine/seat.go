@@ -26,6 +26,9 @@ type SeatConfig struct {
 	// History is the number of the room's recent messages to all that come
 	// first, at most MaxHistory.
 	History int
+	// Hears tells of which channels the attachment hears; what is sent on others
+	// is not for it. It may be called by several goroutines. Nil: of all.
+	Hears func(channel string) bool
 }
 
 // Seat is the place of one participant of this process in a room: its peer id
@@ -49,6 +52,7 @@ type Seat struct {
 	deadline time.Time // without an attachment, when it ends
 
 	transfers seatTransfers
+	hears     func(channel string) bool // of the last attachment; nil: all
 
 	// mu guards what follows, and the attachment's queue. The actor alone
 	// changes attached.
@@ -113,6 +117,9 @@ func (s *Seat) confirm(ack uint64) {
 	clear(s.kept[len(kept):])
 	s.kept = kept
 }
+
+// mayHear tells whether the seat hears of a channel, as far as is known.
+func (s *Seat) mayHear(channel string) bool { return s.hears == nil || s.hears(channel) }
 
 // wants tells whether a message in the journal is for the seat.
 func (s *Seat) wants(rec *record) bool {

@@ -97,6 +97,13 @@ type RoomStats struct {
 	TransferBytes int // of them, kept for peers behind links
 }
 
+// Used tells whether the room has seats, also such as wait for their next
+// attachment, or links.
+func (r *Room) Used() bool {
+	s := r.Stats()
+	return s.Seats+s.Links > 0
+}
+
 // Stats returns what the room holds; all zero after its end.
 func (r *Room) Stats() RoomStats {
 	var s RoomStats

@@ -85,7 +85,7 @@ type TransferResult struct {
 	ID   uint64
 	Peer string
 	// Err is ErrTooLarge, ErrUnknownPeer, ErrPeerGone, ErrPeerSlow, ErrBusy,
-	// ErrRefused or ErrCorrupt.
+	// ErrRefused, ErrCorrupt or ErrNotHeard.
 	Err  error
 	Text string // the recipient's reason, or ""
 }
@@ -97,6 +97,8 @@ const (
 	CancelNobody  = "nobody"   // no recipient is left
 	CancelSlow    = "slow"     // this recipient kept the others waiting
 	CancelLost    = "lost"     // this recipient has less than it acknowledged
+	// CancelForbidden: this recipient may not hear of the channel any more.
+	CancelForbidden = "forbidden"
 )
 
 // Errors of transfers. Those of a TransferStep are wrapped with what was wrong.

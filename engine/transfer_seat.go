@@ -54,7 +54,12 @@ func (r *Room) transfersAway(s *Seat) {
 func (r *Room) transfersBack(s *Seat) {
 	r.transfersAway(s) // one attachment may have replaced the other
 	for _, p := range s.transfers.taking {
-		p.ask()
+		if s.mayHear(p.t.what.Channel) {
+			p.ask()
+		} else {
+			s.push(&TransferCancel{ID: p.t.key.id, From: p.t.key.from, Reason: CancelForbidden})
+			p.fail(ErrNotHeard, "")
+		}
 	}
 }
 

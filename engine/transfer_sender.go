@@ -104,7 +104,7 @@ func (t *transfer) address() {
 	r, s := t.room, t.from
 	if t.what.To == nil {
 		for _, other := range r.seats {
-			if other != s {
+			if other != s && other.mayHear(t.what.Channel) {
 				t.addSeat(other)
 			}
 		}
@@ -122,7 +122,11 @@ func (t *transfer) address() {
 		}
 		done[to] = struct{}{}
 		if other := r.seats[to]; other != nil && other != s {
-			t.addSeat(other)
+			if other.mayHear(t.what.Channel) {
+				t.addSeat(other)
+			} else {
+				t.result(to, ErrNotHeard, "")
+			}
 		} else if p := s.hosted.pairs[to]; p != nil && p.live != nil {
 			t.addLink(to)
 		} else if to == r.server.id {
@@ -153,6 +157,8 @@ func transferReason(err error) string {
 		return "recipient busy"
 	case ErrCorrupt:
 		return "corrupt"
+	case ErrNotHeard:
+		return "not for the recipient"
 	}
 	return "refused by recipient"
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -16,11 +17,12 @@ import (
 type Auth struct {
 	// Tokens judges the tokens of clients. Nil: there are none.
 	Tokens *admission.Verifier
-	// Users lets in whom Config.User knows.
-	Users bool
+	// User returns whom the web server has authenticated, "" if nobody. Nil: it
+	// does not.
+	User func(*http.Request) string
 }
 
-func (a Auth) required() bool { return a.Tokens != nil || a.Users }
+func (a Auth) required() bool { return a.Tokens != nil || a.User != nil }
 
 // credentials are what a client has shown.
 type credentials struct {
@@ -29,11 +31,24 @@ type credentials struct {
 	password string
 }
 
-// shown returns the credentials of a request (docs/gateway.md, "Credentials"):
-// not a ticket, which is used by being looked at.
-func (h *Handler) shown(r *http.Request) (c credentials) {
-	if h.user != nil {
-		c.user = h.user(r)
+// with adds what a hello shows.
+func (c credentials) with(token, password string) credentials {
+	c.token, c.password = cmp.Or(token, c.token), cmp.Or(password, c.password)
+	return c
+}
+
+// shown returns the credentials of a request for a room (docs/gateway.md,
+// "Credentials"). A ticket is used by that.
+func (h *Handler) shown(r *http.Request, room *engine.Room) (c credentials, fault *session.Error) {
+	if id := r.URL.Query().Get("ticket"); id != "" {
+		t := h.tickets.use(id)
+		if t == nil || t.room != room {
+			return credentials{}, badTicket
+		}
+		return t.shown, nil
+	}
+	if user := h.settings.Load().auth.User; user != nil {
+		c.user = user(r)
 	}
 	header := r.Header.Get("Authorization")
 	if scheme, token, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
@@ -43,7 +58,7 @@ func (h *Handler) shown(r *http.Request) (c credentials) {
 	if _, password, ok := r.BasicAuth(); ok && c.user == "" {
 		c.password = password
 	}
-	return c
+	return c, nil
 }
 
 // judge tells what credentials allow in a room.
@@ -56,7 +71,7 @@ func (s *settings) judge(room *engine.Room, c credentials) (session.Grant, *sess
 			return session.Grant{}, &session.Error{Code: tokenCode(err), Text: err.Error()}
 		}
 		return grant, nil
-	case c.user != "" && s.auth.Users:
+	case c.user != "" && s.auth.User != nil:
 		return session.Grant{User: c.user}, nil
 	case !open && (c.password != "" || !s.auth.required()):
 		if !room.CheckPassword(c.password) {
@@ -84,8 +99,11 @@ func tokenCode(err error) session.Code {
 // again. What the grant allows on a channel is left to the caller, who refuses
 // with forbiddenChannel.
 func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (session.Grant, *refusal) {
-	c := h.shown(r)
-	grant, fault := set.judge(room, c)
+	shown, fault := h.shown(r, room)
+	if fault != nil {
+		return session.Grant{}, set.unauthorized(room, fault)
+	}
+	grant, fault := set.judge(room, shown)
 	if fault != nil {
 		return session.Grant{}, set.unauthorized(room, fault)
 	}

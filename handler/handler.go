@@ -24,6 +24,10 @@ const DefaultPath = "/genosrtc"
 // Config is what a Handler is made of. Only Engine is required.
 type Config struct {
 	Engine *engine.Node
+	// OpenRoom opens a room that is not open, if it is one that may be opened
+	// because somebody asks for it. It fails with ErrNoRoom if not, and with
+	// ErrTooManyRooms. Nil: there are none.
+	OpenRoom func(name string) (*engine.Room, error)
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
 	// Path is the prefix of all resources: segments of letters, digits and
@@ -32,9 +36,6 @@ type Config struct {
 	// ClientIP returns the address of the client, for limits. Nil: the host of
 	// Request.RemoteAddr, which behind a proxy is the proxy's.
 	ClientIP func(*http.Request) string
-	// User returns whom the web server in front has authenticated, "" if nobody,
-	// for Auth.Users. Nil: it knows nobody.
-	User func(*http.Request) string
 	// Logger takes what an operator would act on. Nil: slog.Default().
 	Logger *slog.Logger
 
@@ -45,9 +46,9 @@ type Config struct {
 // (docs/gateway.md). Close ends it.
 type Handler struct {
 	engine   *engine.Node
+	openRoom func(string) (*engine.Room, error)
 	path     string
 	clientIP func(*http.Request) string
-	user     func(*http.Request) string
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -61,11 +62,13 @@ type Handler struct {
 
 	counters session.Counters
 	refused  refusals
+	tickets  tickets
 	opened   atomic.Uint64
 
 	running   sync.WaitGroup // sessions
 	mu        sync.Mutex
 	closed    bool
+	held      map[*held]struct{}
 	open      int            // sessions
 	byAddress map[string]int // sessions
 }
@@ -84,8 +87,9 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, user: cfg.User, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int),
+		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {
 		h.clientIP = remoteHost
@@ -101,6 +105,7 @@ func New(cfg Config) (*Handler, error) {
 
 	h.mux.HandleFunc("/", notFound)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/tickets", h.serveTicket)
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.Relay != nil {
@@ -108,6 +113,12 @@ func New(cfg Config) (*Handler, error) {
 	}
 	return h, nil
 }
+
+// Errors of Config.OpenRoom.
+var (
+	ErrNoRoom       = errors.New("the room is not opened on demand")
+	ErrTooManyRooms = errors.New("too many rooms are open on demand, and all have users")
+)
 
 // Match tells whether a request's path is the handler's own. ServeHTTP answers
 // 404 to others.
@@ -151,7 +162,7 @@ type Stats struct {
 	Sessions int    // open
 	Opened   uint64 // sessions
 	// Refused counts the requests for a session that were refused, by reason:
-	// room, origin, stopping, starting, sessions, address, handshake, and the codes token,
+	// room, rooms, origin, stopping, starting, sessions, address, handshake, and the codes token,
 	// token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").

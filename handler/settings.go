@@ -41,6 +41,10 @@ type Limits struct {
 	Pending int
 	// Resume is how long a session lives without a connection. Default 2 min.
 	Resume time.Duration
+	// Rate is the number of messages a second that a session may send, and that
+	// it may send at once after a silence. A quicker one is held back: the server
+	// reads no more of it. Default: as many as it likes.
+	Rate int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -68,8 +72,10 @@ type settings struct {
 	limits    Limits
 }
 
-// Configure replaces the settings. Sessions that are open keep those that they
-// began with. It fails, and changes nothing, if an origin is not valid.
+// Configure replaces the settings. Those of Auth and the rate hold for sessions
+// that are open too: one whose credentials are good no longer, or allow something
+// else, ends with 4001 and may be resumed. The other limits hold from a session's
+// next connection on. It fails, and changes nothing, if an origin is not valid.
 func (h *Handler) Configure(s Settings) error {
 	set := &settings{rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults()}
 	for _, o := range s.Origins {
@@ -84,6 +90,7 @@ func (h *Handler) Configure(s Settings) error {
 		set.origins[origin.String()] = true
 	}
 	h.settings.Store(set)
+	h.holdAgain()
 	return nil
 }
 

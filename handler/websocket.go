@@ -32,6 +32,7 @@ var (
 	stopping        = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is stopping"}
 	tooManyHere     = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many sessions from this address"}
 	tooManySessions = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "10", detail: "too many sessions"}
+	tooManyRooms    = &refusal{reason: "rooms", status: http.StatusServiceUnavailable, retryAfter: "10", detail: ErrTooManyRooms.Error()}
 	noHandshake     = &refusal{reason: "handshake", status: http.StatusUpgradeRequired, detail: "this is a WebSocket: connect with RFC 6455 over HTTP/1.1"}
 )
 
@@ -77,26 +78,40 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, noHandshake)
 		return
 	}
+	shown, fault := h.shown(r, room)
+	if fault == nil && shown != (credentials{}) {
+		_, fault = set.judge(room, shown)
+	}
+	if fault != nil {
+		h.refuse(w, set.unauthorized(room, fault))
+		return
+	}
 	s, err := accept(w, r)
 	if err != nil {
 		h.log.Error("WebSocket handshake failed", "room", room.Name(), "address", address, "error", err)
 		return
 	}
 	h.opened.Add(1)
-	h.serve(s, room, set.limits, address)
+	h.serve(s, room, shown, set.limits, address)
 }
 
 // serve is a session whose WebSocket is open.
-func (h *Handler) serve(s *socket, room *engine.Room, limits Limits, address string) {
+func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits Limits, address string) {
 	s.ws.SetReadLimit(2*int64(limits.Message) + readHeadroom)
 	defer s.ws.CloseNow() // frees what the library has; the connection is closed
 	defer s.keepAlive()()
 	defer context.AfterFunc(h.killed, s.abort)()
+	held := h.hold(room)
+	defer held.release()
 	log := h.log.With("room", room.Name(), "address", address)
 	err := session.Serve(h.ctx, s, session.Config{
 		Room: room, Codec: s.codec(), Counters: &h.counters,
 		Owner: network(address), PerOwner: limits.SessionsPerAddress,
 		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume},
+		Admit: func(token, password string) (session.Grant, *session.Error) {
+			return held.admit(shown.with(token, password))
+		},
+		Revoked: held.ctx, Pace: h.pace(),
 	})
 	if errors.Is(err, engine.ErrSlow) {
 		log.Info("slow session cut off", "reason", err)
@@ -110,14 +125,27 @@ func (h *Handler) room(r *http.Request, set *settings) (*engine.Room, *refusal) 
 	name := r.PathValue("room")
 	room, open := h.engine.Room(name)
 	switch {
-	case set.rooms != nil && !set.rooms(name), set.rooms == nil && !open:
+	case set.rooms != nil && !set.rooms(name), set.rooms == nil && !open && h.openRoom == nil:
 		return nil, unknownRoom
 	case !set.allows(r):
 		return nil, foreignOrigin
-	case !open:
+	case open:
+		return room, nil
+	case h.openRoom == nil:
 		return nil, starting
 	}
-	return room, nil
+	room, err := h.openRoom(name)
+	switch {
+	case err == nil:
+		return room, nil
+	case errors.Is(err, ErrTooManyRooms):
+		return nil, tooManyRooms
+	case errors.Is(err, ErrNoRoom) && set.rooms == nil:
+		return nil, unknownRoom
+	case !errors.Is(err, ErrNoRoom) && !errors.Is(err, engine.ErrClosed):
+		h.log.Error("a room cannot be opened", "room", name, "error", err)
+	}
+	return nil, starting
 }
 
 // admit counts a session in, until release.

@@ -21,6 +21,8 @@ const (
 	// CloseResumed is of the range that RFC 6455, section 7.4.2, leaves to
 	// applications.
 	CloseResumed = 4000
+	// CloseCredentials asks to resume with credentials that are good.
+	CloseCredentials = 4001
 )
 
 // End is why a session ended. Its code and reason are what the transport is
@@ -107,6 +109,7 @@ var reasons = map[error]string{
 	engine.ErrBusy:        "busy",
 	engine.ErrRefused:     "refused",
 	engine.ErrCorrupt:     "corrupt",
+	engine.ErrNotHeard:    "forbidden",
 }
 
 func reason(err error) string {

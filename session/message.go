@@ -59,12 +59,14 @@ type Message struct {
 	Offset   *uint64
 	Hash     string
 
+	Token    string // hello
 	Password string // hello
 	Resume   string // hello, welcome: the secret
 	Ack      uint64 // hello, welcome
 	History  uint64 // hello: how many recent messages are wanted
 	Recent   bool   // message: the field "history", it is one of them
 
+	User     string // welcome
 	Mesh     string // welcome
 	Identity string // welcome
 	Room     string // welcome
@@ -118,6 +120,8 @@ const (
 	fKind
 	fOffset
 	fHash
+	fToken
+	fUser
 	fieldCount
 )
 
@@ -129,6 +133,7 @@ var fieldNames = [fieldCount]string{
 	fIdentity: "identity", fRoom: "room", fResumed: "resumed", fReason: "reason",
 	fAck: "ack", fPeers: "peers", fLimits: "limits",
 	fTransfer: "transfer", fSize: "size", fKind: "kind", fOffset: "offset", fHash: "hash",
+	fToken: "token", fUser: "user",
 }
 
 var fieldsByName = func() map[string]field {
@@ -148,8 +153,8 @@ type use struct {
 // uses lists the fields of each operation, in the order in which they are
 // written and judged.
 var uses = map[Op][]use{
-	OpHello: {{fPassword, true}, {fResume, true}, {fAck, true}, {fHistory, true}},
-	OpWelcome: {{fPeer, false}, {fMesh, true}, {fIdentity, false}, {fRoom, false}, {fResume, false},
+	OpHello: {{fToken, true}, {fPassword, true}, {fResume, true}, {fAck, true}, {fHistory, true}},
+	OpWelcome: {{fPeer, false}, {fUser, true}, {fMesh, true}, {fIdentity, false}, {fRoom, false}, {fResume, false},
 		{fResumed, false}, {fReason, true}, {fAck, false}, {fPeers, false}, {fLimits, false}},
 	OpSend: {{fSeq, false}, {fChannel, false}, {fData, false}, {fTo, true}, {fMeta, true},
 		{fProgress, true}},
@@ -207,6 +212,10 @@ func (m *Message) at(f field) any {
 		return (*string)(&m.Code)
 	case fMessage:
 		return &m.Text
+	case fToken:
+		return &m.Token
+	case fUser:
+		return &m.User
 	case fPassword:
 		return &m.Password
 	case fResume:

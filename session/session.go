@@ -41,6 +41,15 @@ type Config struct {
 	// engine.SeatConfig.
 	Owner    string
 	PerOwner int
+	// Admit judges what hello shows, "" where it shows none; its error ends the
+	// session. Nil: the room's password is what counts, and allows everything.
+	Admit func(token, password string) (Grant, *Error)
+	// Revoked ends the connection, when it ends with an *Error as its cause: the
+	// grant is good no longer, but the session may be resumed. Nil: never.
+	Revoked context.Context
+	// Pace is called before each message of the client that others hear of. It
+	// may wait, until ctx ends, which holds the client back. Nil: at any pace.
+	Pace func(ctx context.Context)
 }
 
 // Defaults of Limits.
@@ -100,6 +109,7 @@ type session struct {
 	encoding Message
 
 	// Of the reader.
+	grant  Grant  // since hello
 	last   uint64 // the highest seq of the client
 	lost   bool   // nothing more can be read
 	faults faults
@@ -131,6 +141,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 		conn.Close(end.Code, end.Reason)
 	})
 	tasks.Go(s.write)
+	unlimited := func() {}
 	if s.join() {
 		// Others are not to wait for the closing handshake.
 		tasks.Add(1)
@@ -143,6 +154,8 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 			}
 		})
 		tasks.Go(s.listen)
+		tasks.Add(1)
+		unlimited = s.limit(tasks.Done)
 		s.read()
 	}
 	for !s.lost { // last words are on their way, and the client answers
@@ -150,6 +163,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 		s.lost = err != nil
 	}
 	<-s.ctx.Done()
+	unlimited()
 	tasks.Wait()
 
 	end := endOf(s.ctx)
@@ -192,15 +206,23 @@ func (s *session) join() bool {
 		s.quit(fault(CodeHelloExpected, "%v", err), CloseProtocol)
 		return false
 	}
-	seat, welcome, ok := s.resume(&m)
-	if !ok {
-		seat, welcome, ok = s.enter(&m, welcome.Reason)
-	}
+	refused, ok := s.admit(&m)
 	if !ok {
 		return false
 	}
+	seat, welcome, ok := s.resume(&m)
+	switch {
+	case ok:
+	case refused != nil:
+		s.quit(refused, ClosePolicy)
+		return false
+	default:
+		if seat, welcome, ok = s.enter(&m, welcome.Reason); !ok {
+			return false
+		}
+	}
 	s.seat, s.last = seat, seat.Taken()
-	welcome.Op, welcome.Peer, welcome.Identity = OpWelcome, seat.ID(), seat.Identity().String()
+	welcome.Op, welcome.Peer, welcome.User, welcome.Identity = OpWelcome, seat.ID(), s.grant.User, seat.Identity().String()
 	welcome.Room, welcome.Resume, welcome.Ack, welcome.Limits = s.Room.Name(), seat.Token(), seat.Taken(), s.Limits
 	if seat.Mesh() != seat.ID() {
 		welcome.Mesh = seat.Mesh()
@@ -217,6 +239,7 @@ func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
 	}
 	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, engine.SeatConfig{
 		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
+		Hears: s.hears(),
 	})
 	if err != nil {
 		return nil, Message{Reason: notResumed(err)}, false
@@ -226,13 +249,9 @@ func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
 
 // enter takes a new seat. Where there is none, the session ends.
 func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Message, bool) {
-	if !s.Room.CheckPassword(hello.Password) {
-		s.quit(fault(CodePassword, "the room has another password"), ClosePolicy)
-		return nil, Message{}, false
-	}
 	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{
 		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
-		History: int(min(hello.History, engine.MaxHistory)),
+		History: int(min(hello.History, engine.MaxHistory)), Hears: s.hears(),
 	})
 	switch {
 	case errors.Is(err, engine.ErrRoomFull):
@@ -249,7 +268,7 @@ func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Mess
 func (s *session) read() {
 	for s.ctx.Err() == nil {
 		m, err, ok := s.next()
-		if !ok || !s.handle(&m, err) {
+		if !ok || s.decided.Load() != nil || !s.handle(&m, err) {
 			return
 		}
 	}
@@ -259,6 +278,9 @@ func (s *session) read() {
 // whether the session goes on.
 func (s *session) handle(m *Message, err error) bool {
 	extra := registered[m.Op]
+	if s.Pace != nil && (extra != nil || m.Op == OpSend || m.Op == OpBegin || m.Op == OpPing) {
+		s.Pace(s.ctx)
+	}
 	switch m.Op {
 	case OpSend:
 		return s.onSend(m, err)
@@ -343,6 +365,9 @@ func (s *session) skip(seq uint64) bool {
 func (s *session) post(m *Message) error {
 	if !engine.ValidChannel(m.Channel) {
 		return fault(CodeChannelName, "channel: %d bytes; %v", len(m.Channel), engine.ErrChannelName)
+	}
+	if !s.grant.MayPublish(m.Channel) {
+		return fault(CodeForbidden, "channel: the credentials do not allow sending on it")
 	}
 	if n := len(m.Content.Data) + len(m.Content.Meta); n > s.Limits.Message {
 		return fault(CodeTooLarge, "data and meta: %d bytes, at most %d", n, s.Limits.Message)

@@ -18,6 +18,9 @@ func (s *session) onTransfer(m *Message, err error) bool {
 	if err == nil {
 		step, err = transferStep(m)
 	}
+	if begin, ok := step.(*engine.TransferBegin); ok && err == nil && begin.From == "" && !s.grant.MayPublish(begin.Channel) {
+		err = fault(CodeForbidden, "begin: channel: the credentials do not allow sending on it")
+	}
 	if err == nil {
 		err = s.seat.Transfer(s.ctx, step)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
@@ -50,7 +49,7 @@ func (p *place) dial(ctx context.Context, o client.Options) (*client.Room, error
 	p.complete()
 	o.Password = p.password
 	if p.token != "" {
-		o.Header = http.Header{"Authorization": {"Bearer " + p.token}}
+		o.Token = client.StaticToken(p.token)
 	}
 	within, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()

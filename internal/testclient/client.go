@@ -29,7 +29,11 @@ type Message struct {
 	Peer     string `json:"peer,omitempty"`
 	From     string `json:"from,omitempty"`
 	Identity string `json:"identity,omitempty"`
+	User     string `json:"user,omitempty"`
+	Token    string `json:"token,omitempty"`
 	Password string `json:"password,omitempty"`
+	Resume   string `json:"resume,omitempty"`
+	Resumed  bool   `json:"resumed,omitempty"`
 	Code     string `json:"code,omitempty"`
 	Seq      int    `json:"seq,omitempty"`
 	Channel  string `json:"channel,omitempty"`
@@ -47,10 +51,15 @@ func WebSocketURL(url string) string { return "ws" + strings.TrimPrefix(url, "ht
 // header the request's. The status is 101 if it succeeded.
 func Dial(t testing.TB, url, room string, header http.Header) (*websocket.Conn, int) {
 	t.Helper()
+	return DialAt(t, WebSocketURL(url)+"/rooms/"+room+"/ws", header)
+}
+
+// DialAt is Dial with the whole URL.
+func DialAt(t testing.TB, url string, header http.Header) (*websocket.Conn, int) {
+	t.Helper()
 	ctx := Within(t)
 	for {
-		conn, response, err := websocket.Dial(ctx, WebSocketURL(url)+"/rooms/"+room+"/ws",
-			&websocket.DialOptions{HTTPHeader: header, HTTPClient: HTTP})
+		conn, response, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header, HTTPClient: HTTP})
 		switch {
 		case err == nil:
 			t.Cleanup(func() { conn.CloseNow() })
@@ -67,12 +76,30 @@ func Dial(t testing.TB, url, room string, header http.Header) (*websocket.Conn, 
 // Hello opens a WebSocket, says hello, and returns the first answer.
 func Hello(t testing.TB, url, room, password string) (*Client, Message) {
 	t.Helper()
-	conn, status := Dial(t, url, room, nil)
+	return Greet(t, url, room, nil, Message{Password: password})
+}
+
+// Greet is Hello with any hello, in a request with any header.
+func Greet(t testing.TB, url, room string, header http.Header, hello Message) (*Client, Message) {
+	t.Helper()
+	return greet(t, WebSocketURL(url)+"/rooms/"+room+"/ws", header, hello)
+}
+
+// GreetAt is Greet with the whole URL, and no header.
+func GreetAt(t testing.TB, url string, hello Message) (*Client, Message) {
+	t.Helper()
+	return greet(t, url, nil, hello)
+}
+
+func greet(t testing.TB, url string, header http.Header, hello Message) (*Client, Message) {
+	t.Helper()
+	conn, status := DialAt(t, url, header)
 	if status != http.StatusSwitchingProtocols {
-		t.Fatalf("room %s: status %d", room, status)
+		t.Fatalf("%s: status %d", url, status)
 	}
 	c := &Client{t: t, conn: conn}
-	c.write(Message{Op: "hello", Password: password})
+	hello.Op = "hello"
+	c.write(hello)
 	c.Welcome = c.read()
 	return c, c.Welcome
 }
@@ -90,14 +117,32 @@ func Join(t testing.TB, url, room, password string) *Client {
 // Say sends a text, which the other session then hears.
 func (c *Client) Say(text string, other *Client) {
 	c.t.Helper()
+	c.SayOn("chat", text, other)
+}
+
+// SayOn is Say on any channel. It is the first message that the other hears.
+func (c *Client) SayOn(channel, text string, other *Client) {
+	c.t.Helper()
 	c.seq++
-	c.write(Message{Op: "send", Seq: c.seq, Channel: "chat", Data: text})
+	c.write(Message{Op: "send", Seq: c.seq, Channel: channel, Data: text})
 	for {
 		if m := other.read(); m.Op == "message" {
 			if m.Data != text || m.From != c.Welcome.Peer {
 				c.t.Fatalf("heard %+v, not %q of %s", m, text, c.Welcome.Peer)
 			}
 			return
+		}
+	}
+}
+
+// Refused sends a text that is to be refused, and returns the error.
+func (c *Client) Refused() Message {
+	c.t.Helper()
+	c.seq++
+	c.write(Message{Op: "send", Seq: c.seq, Channel: "chat", Data: "not heard"})
+	for {
+		if m := c.read(); m.Op == "error" {
+			return m
 		}
 	}
 }

@@ -16,6 +16,8 @@ import { JoinedRoom } from './room.ts'
 export interface JoinOptions {
   /** The room's password, where it has one. */
   password?: string
+  /** A token, where the server wants one; a function is asked for it at each connect. */
+  token?: string | (() => string | Promise<string>)
   /** The encoding on the wire. `msgpack` (default) carries bytes as they are; `json` can be read in the browser's network panel. */
   protocol?: 'msgpack' | 'json'
   /** How long to try for the first connection, in milliseconds. Default 10,000. */

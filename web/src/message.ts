@@ -9,6 +9,7 @@ export type Kind = 'bytes' | 'text' | 'json'
 export interface Hello {
   op: 'hello'
   password?: string | undefined
+  token?: string | undefined
   resume?: string | undefined
   ack?: number | undefined
   history?: number | undefined

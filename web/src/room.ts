@@ -157,9 +157,20 @@ export class JoinedRoom implements Room {
   }
 
   // One connection, from dialling to its end.
-  private converse(): Promise<Ending> {
+  private async converse(): Promise<Ending> {
+    let { token } = this.options
+    if (typeof token === 'function') {
+      const { signal } = this.stopping
+      const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)))
+      try {
+        token = await Promise.race([token(), stopped])
+      } catch (error) {
+        return { code: 1006, reason: `no token: ${(error as Error).message}`, opened: true }
+      }
+      if (this.stopped) return { code: 1006, reason: '', opened: true }
+    }
     return new Promise((resolve) => {
-      const hello = this.session.hello(this.options.password, this.options.history)
+      const hello = this.session.hello(token, this.options.password, this.options.history)
       const connection = new Connection(this.address, hello, this.codec, {
         welcomed: (welcome) => this.welcomed(connection, welcome),
         received: (message, size) => this.tell(() => this.handle(message, size)),

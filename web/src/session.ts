@@ -27,8 +27,8 @@ export class Session {
     return this.token === undefined ? undefined : { resume: this.token, ack: this.received }
   }
 
-  hello(password: string | undefined, history: number | undefined): Hello {
-    return { op: 'hello', password, history, ...(this.token !== undefined && { resume: this.token, ack: this.received }) }
+  hello(token: string | undefined, password: string | undefined, history: number | undefined): Hello {
+    return { op: 'hello', token, password, history, ...(this.token !== undefined && { resume: this.token, ack: this.received }) }
   }
 
   /** The server has welcomed us. Returns why the session that we had is lost, if it is. */

@@ -124,6 +124,27 @@ test('a password', async (t) => {
   await room.leave()
 })
 
+test('a token, and another when that has expired', async (t) => {
+  const server = await startServer(t)
+  const asked = []
+  const token = async () => {
+    asked.push(`token ${asked.length}`)
+    if (asked.length === 2) throw new Error('offline')
+    return asked.at(-1)
+  }
+  const room = await join(server.url, 'demo', { token })
+  const [session] = server.sessions
+  session.ws.close(4001, 'token_expired')
+  await next(room, 'open')
+  const tokens = session.received.filter(({ op }) => op === 'hello').map(({ token }) => token)
+  assert.deepEqual(tokens, ['token 0', 'token 2'], 'no token, no hello')
+  await room.leave()
+  const other = await join(server.url, 'demo', { token: 'a string' })
+  assert.equal(server.sessions.at(-1).received[0].token, 'a string')
+  await other.leave()
+  await assert.rejects(join(server.url, 'demo', { token: () => new Promise(() => {}), timeout: 50 }), { code: 'timeout' })
+})
+
 test('a room that is not there, and an origin that is not welcome', async (t) => {
   const server = await startServer(t)
   await assert.rejects(join(server.url, 'nowhere'), { code: 'not_found', message: 'no room nowhere' })

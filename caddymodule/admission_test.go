@@ -1,0 +1,402 @@
+package caddymodule
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/genosrtc/caddy-genosrtc/admission"
+	"github.com/genosrtc/caddy-genosrtc/internal/testclient"
+)
+
+const secret = "a secret of thirty-two bytes ...."
+
+// sign signs whatever a test wants said.
+func sign(t *testing.T, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
+	t.Helper()
+	token, err := jwt.NewWithClaims(method, claims).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func mint(t *testing.T, claims admission.Claims) string {
+	t.Helper()
+	if claims.Expires.IsZero() {
+		claims.Expires = time.Now().Add(time.Hour)
+	}
+	token, err := admission.Mint(admission.Config{Algorithm: "HS256", Key: []byte(secret), Audience: "demo"}, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// post asks for a ticket, and returns the answer.
+func post(t *testing.T, url string, header http.Header) (status int, answer struct {
+	Ticket  string
+	Expires int
+}) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(testclient.Within(t), "POST", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	response, err := testclient.HTTP.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &answer)
+	}
+	if err != nil {
+		t.Fatalf("%q: %v", body, err)
+	}
+	return response.StatusCode, answer
+}
+
+// Each kind of bad credentials is refused with its code, by header and by hello,
+// and no credentials stand in any log afterwards.
+func TestAdmission(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	t.Setenv("GENOSRTC_TEST_KEY", secret)
+	accessLog, log := writeFile(t, ""), writeFile(t, "")
+
+	c := newCaddy(t)
+	config := string(c.config(`
+	log {
+		output file `+accessLog+` {
+			roll_disabled
+		}
+		format filter {
+			wrap json
+			fields {
+				request>uri query {
+					replace ticket REDACTED
+				}
+			}
+		}
+	}
+	genosrtc {
+		room demo
+		room other
+		room locked {
+			password swordfish
+		}
+		auth jwt {
+			algorithm HS256
+			key {env.GENOSRTC_TEST_KEY}
+			audience demo
+		}
+	}
+	genosrtc /rsa {
+		room demo
+		auth jwt {
+			algorithm RS256
+			key {file.`+writeFile(t, string(public))+`}
+			audience demo
+		}
+	}
+	genosrtc /plain {
+		room locked {
+			password swordfish
+		}
+	}`, "", ""))
+	config = strings.Replace(config, `{"output":"discard"}`, `{"output":"file","filename":"`+log+`","roll":false}`, 1)
+	config = strings.Replace(config, `"default":{`, `"default":{"level":"DEBUG",`, 1)
+	if err := caddy.Load([]byte(config), true); err != nil {
+		t.Fatal(err)
+	}
+	root := strings.TrimSuffix(c.url, "/genosrtc")
+	soon, past := time.Now().Add(time.Hour).Unix(), time.Now().Add(-time.Hour).Unix()
+	secrets := []string{secret, "swordfish", "mackerel"}
+	// shown notes a token, whose signature must not be in a log, nor its claims.
+	shown := func(token string) string {
+		if parts := strings.Split(token, "."); len(parts) == 3 {
+			for _, part := range parts[1:] {
+				if part != "" {
+					secrets = append(secrets, part)
+				}
+			}
+		}
+		return token
+	}
+	hs := func(key string, claims jwt.MapClaims) string {
+		return sign(t, jwt.SigningMethodHS256, []byte(key), claims)
+	}
+	demo := jwt.MapClaims{"aud": "demo", "exp": soon, "user": "ada"}
+	for name, test := range map[string]struct {
+		path, room, token string
+		status            int
+		code              string
+	}{
+		"good":                    {"/genosrtc", "demo", hs(secret, demo), 101, ""},
+		"good, RSA":               {"/rsa", "demo", sign(t, jwt.SigningMethodRS256, rsaKey, demo), 101, ""},
+		"good, list of audiences": {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"aud": []string{"x", "demo"}, "exp": soon, "user": "ada"}), 101, ""},
+		"nonsense":                {"/genosrtc", "demo", "nonsense", 401, "token"},
+		"wrong key":               {"/genosrtc", "demo", hs(strings.ToUpper(secret), demo), 401, "token"},
+		"algorithm none":          {"/genosrtc", "demo", sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, demo), 401, "token"},
+		"another algorithm":       {"/genosrtc", "demo", sign(t, jwt.SigningMethodHS512, []byte(secret), demo), 401, "token"},
+		"public key as secret":    {"/rsa", "demo", hs(string(public), demo), 401, "token"},
+		"trimmed key as secret":   {"/rsa", "demo", hs(strings.TrimSpace(string(public)), demo), 401, "token"},
+		"no exp":                  {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"aud": "demo"}), 401, "token"},
+		"no audience":             {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"exp": soon}), 401, "token"},
+		"wrong audience":          {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"aud": "demo2", "exp": soon}), 401, "token"},
+		"not yet":                 {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"aud": "demo", "exp": soon, "nbf": soon}), 401, "token"},
+		"expired":                 {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"aud": "demo", "exp": past}), 401, "token_expired"},
+		"rooms is no list":        {"/genosrtc", "demo", hs(secret, jwt.MapClaims{"aud": "demo", "exp": soon, "rooms": "demo"}), 401, "token"},
+		"wrong room":              {"/genosrtc", "other", hs(secret, jwt.MapClaims{"aud": "demo", "exp": soon, "rooms": []string{"dem*"}}), 403, "forbidden"},
+		"opens a locked room":     {"/genosrtc", "locked", hs(secret, demo), 101, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shown(test.token)
+			if _, status := testclient.Dial(t, root+test.path, test.room, bearer(test.token)); status != test.status {
+				t.Errorf("by header: status %d, want %d", status, test.status)
+			}
+			if test.code != "" {
+				if status, _ := post(t, root+test.path+"/rooms/"+test.room+"/tickets", bearer(test.token)); status != test.status {
+					t.Errorf("ticket: status %d, want %d", status, test.status)
+				}
+			}
+			session, m := testclient.Greet(t, root+test.path, test.room, nil, testclient.Message{Token: test.token})
+			if m.Code != test.code || test.code == "" && m.User != "ada" {
+				t.Errorf("by hello: %+v, want %q", m, test.code)
+			}
+			if test.code != "" {
+				if code, reason := session.Ended(); code != 1008 || reason != test.code {
+					t.Errorf("closed with %d %q", code, reason)
+				}
+			}
+		})
+	}
+
+	t.Run("passwords", func(t *testing.T) {
+		for _, test := range []struct{ path, room, password, code string }{
+			{"/plain", "locked", "", "password"},
+			{"/plain", "locked", "mackerel", "password"},
+			{"/plain", "locked", "swordfish", ""},
+			{"/genosrtc", "locked", "", "token"},
+			{"/genosrtc", "locked", "mackerel", "password"},
+			{"/genosrtc", "locked", "swordfish", ""},
+			{"/genosrtc", "demo", "", "token"},
+			{"/genosrtc", "demo", "swordfish", "token"},
+		} {
+			if _, m := testclient.Hello(t, root+test.path, test.room, test.password); m.Code != test.code {
+				t.Errorf("%+v: %+v", test, m)
+			}
+			if test.password == "" {
+				continue
+			}
+			header := http.Header{}
+			r := http.Request{Header: header}
+			r.SetBasicAuth("anybody", test.password)
+			secrets = append(secrets, strings.TrimPrefix(header.Get("Authorization"), "Basic "))
+			want := 101
+			if test.code != "" {
+				want = 401
+			}
+			if _, status := testclient.Dial(t, root+test.path, test.room, header); status != want {
+				t.Errorf("%+v as basic authentication: status %d", test, status)
+			}
+		}
+	})
+
+	good := shown(mint(t, admission.Claims{User: "ada"}))
+	t.Run("foreign origin", func(t *testing.T) {
+		header := bearer(good)
+		header.Set("Origin", "https://elsewhere.example")
+		if _, status := testclient.Dial(t, c.url, "demo", header); status != 403 {
+			t.Errorf("status %d", status)
+		}
+		if status, _ := post(t, c.url+"/rooms/demo/tickets", header); status != 403 {
+			t.Errorf("ticket: status %d", status)
+		}
+	})
+
+	t.Run("tickets", func(t *testing.T) {
+		ticket := func() string {
+			status, answer := post(t, c.url+"/rooms/demo/tickets", bearer(good))
+			if status != 201 || answer.Ticket == "" || answer.Expires != 30 {
+				t.Fatalf("%d %+v", status, answer)
+			}
+			secrets = append(secrets, answer.Ticket)
+			return answer.Ticket
+		}
+		used, other := ticket(), ticket()
+		if _, m := testclient.GreetAt(t, testclient.WebSocketURL(c.url)+"/rooms/demo/ws?ticket="+used, testclient.Message{}); m.User != "ada" {
+			t.Errorf("by a ticket: %+v", m)
+		}
+		for _, at := range []string{"/rooms/demo/ws?ticket=" + used, "/rooms/other/ws?ticket=" + other, "/rooms/demo/ws?ticket=" + other, "/rooms/demo/ws?ticket=mackerel"} {
+			if _, status := testclient.DialAt(t, testclient.WebSocketURL(c.url)+at, nil); status != 401 {
+				t.Errorf("%s: status %d", at, status)
+			}
+		}
+	})
+
+	t.Run("channels", func(t *testing.T) {
+		mute := shown(mint(t, admission.Claims{User: "bob", Publish: []string{}}))
+		deaf := shown(mint(t, admission.Claims{User: "eve", Subscribe: []string{"not-chat"}}))
+		greet := func(token string) *testclient.Client {
+			s, m := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Token: token})
+			if m.Op != "welcome" {
+				t.Fatalf("%+v", m)
+			}
+			secrets = append(secrets, m.Resume)
+			return s
+		}
+		ada, bob, eve := greet(good), greet(mute), greet(deaf)
+		if m := bob.Refused(); m.Code != "forbidden" || m.Seq != 1 {
+			t.Errorf("bob says: %+v", m)
+		}
+		ada.Say("everybody but eve hears it", bob)
+		ada.SayOn("not-chat", "eve hears it", eve)
+	})
+
+	t.Run("expires", func(t *testing.T) {
+		token := shown(mint(t, admission.Claims{Expires: time.Now().Add(2*time.Second - admission.Leeway)}))
+		session, m := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Token: token})
+		secrets = append(secrets, m.Resume)
+		if code, reason := session.Ended(); code != 4001 || reason != "token_expired" {
+			t.Errorf("ended with %d %q", code, reason)
+		}
+		for _, hello := range []testclient.Message{{Resume: m.Resume}, {Resume: m.Resume, Token: token}, {Resume: m.Resume, Password: "mackerel"}} {
+			if _, m := testclient.Greet(t, c.url, "demo", nil, hello); m.Op != "error" {
+				t.Errorf("resumed without a valid token: %+v", m)
+			}
+		}
+		if _, again := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Resume: m.Resume, Token: good}); !again.Resumed || again.Peer != m.Peer {
+			t.Errorf("not resumed with a fresh token: %+v", again)
+		}
+	})
+
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{accessLog, log} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file == accessLog && !strings.Contains(string(content), "ticket=REDACTED") || !strings.Contains(string(content), `"msg":"`) {
+			t.Errorf("the log has not what it should:\n%s", content)
+		}
+		for _, s := range secrets {
+			if s == "" || strings.Contains(string(content), s) {
+				t.Errorf("%q is in a log", s)
+			}
+		}
+	}
+}
+
+// What a new configuration refuses ends, what it takes goes on.
+func TestReloadJudgesAgain(t *testing.T) {
+	c := newCaddy(t)
+	site := func(key, audience, more string) string {
+		return "genosrtc {\nroom demo\nauth jwt {\nalgorithm HS256\nkey `" + key + "`\naudience " + audience + "\n}\n" + more + "\n}"
+	}
+	c.load(site(secret, "demo", ""))
+	join := func(token string) (*testclient.Client, testclient.Message) {
+		s, m := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Token: token})
+		if m.Op != "welcome" {
+			t.Fatalf("%+v", m)
+		}
+		return s, m
+	}
+	token := mint(t, admission.Claims{User: "ada"})
+	ada, welcome := join(token)
+	c.load(site(secret, "demo", "origins https://other.example"))
+	bob, _ := join(token)
+	ada.Say("still here", bob)
+	key := strings.ToUpper(secret)
+	c.load(site(key, "demo", ""))
+	for _, s := range []*testclient.Client{ada, bob} {
+		if code, reason := s.Ended(); code != 4001 || reason != "token" {
+			t.Errorf("ended with %d %q", code, reason)
+		}
+	}
+	fresh, err := admission.Mint(admission.Config{Algorithm: "HS256", Key: []byte(key), Audience: "demo"}, admission.Claims{User: "ada", Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, m := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Token: fresh, Resume: welcome.Resume}); !m.Resumed || m.Peer != welcome.Peer {
+		t.Errorf("not resumed: %+v", m)
+	}
+
+	c.load(demo) // no admission any more
+	old := testclient.Join(t, c.url, "demo", "")
+	c.load(site(secret, "demo", ""))
+	if code, reason := old.Ended(); code != 4001 || reason != "token" {
+		t.Errorf("a session without a token ended with %d %q", code, reason)
+	}
+}
+
+// After a restart of the server a session shows its token again.
+func TestRestartAsksForTheToken(t *testing.T) {
+	c := newCaddy(t)
+	site := "genosrtc {\nroom demo\nauth jwt {\nalgorithm HS256\nkey `" + secret + "`\naudience demo\n}\n}"
+	c.load(site)
+	token := mint(t, admission.Claims{Publish: []string{}})
+	_, welcome := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Token: token})
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.load(site)
+	if _, m := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Resume: welcome.Resume}); m.Code != "token" {
+		t.Errorf("resumed without a token: %+v", m)
+	}
+	s, m := testclient.Greet(t, c.url, "demo", nil, testclient.Message{Resume: welcome.Resume, Token: token})
+	if !m.Resumed {
+		t.Errorf("%+v", m)
+	}
+	if m := s.Refused(); m.Code != "forbidden" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// Whom Caddy has authenticated is let in, by his name.
+func TestCaddyAuthentication(t *testing.T) {
+	c := newCaddy(t)
+	c.load("@ada header X-Login ada\nrequest_header @ada Remote-User ada\nbasic_auth /genosrtc/* {\nada $2a$04$9pYPKF1w5cG6NonJKrBv4u2ATvn.Cq6HcGv28kiAipiMTmHHrN9Km\n}\n" +
+		"genosrtc {\nroom demo\nauth caddy\n}\ngenosrtc /forwarded {\nroom demo\nauth caddy {header.Remote-User}\n}")
+	header := http.Header{}
+	r := http.Request{Header: header}
+	r.SetBasicAuth("ada", "swordfish")
+	if _, m := testclient.Greet(t, c.url, "demo", header, testclient.Message{}); m.User != "ada" {
+		t.Errorf("%+v", m)
+	}
+	if _, status := testclient.Dial(t, c.url, "demo", nil); status != 401 {
+		t.Errorf("status %d", status)
+	}
+	forwarded := strings.TrimSuffix(c.url, "/genosrtc") + "/forwarded"
+	if _, m := testclient.Greet(t, forwarded, "demo", http.Header{"X-Login": {"ada"}}, testclient.Message{}); m.User != "ada" {
+		t.Errorf("%+v", m)
+	}
+	if _, m := testclient.Hello(t, forwarded, "demo", ""); m.Code != "token" {
+		t.Errorf("%+v", m)
+	}
+}
