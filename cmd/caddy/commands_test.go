@@ -111,6 +111,19 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestTokenOpens has a server that wants tokens.
+func TestTokenOpens(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, "auth jwt {\n algorithm HS256\n key a-secret-of-at-least-thirty-two-bytes\n audience my-app\n }")
+	m.server()
+	stranger := m.start(strings.NewReader("hello\n"), "genosrtc", "join")
+	stranger.exits(1)
+	stranger.says("GENOSRTC_TOKEN")
+	token := m.start(nil, "genosrtc", "token", "--key", "a-secret-of-at-least-thirty-two-bytes", "--audience", "my-app")
+	token.exits(0)
+	m.start(strings.NewReader("hello\n"), "genosrtc", "join", "--token", strings.TrimSpace(token.out.String())).exits(0)
+}
+
 func TestBench(t *testing.T) {
 	t.Parallel()
 	m := &machine{T: t, dir: t.TempDir()}
