@@ -61,8 +61,8 @@ type Options struct {
 // "superpeer" for a server, "session" for a client like this one, "" for a
 // browser.
 type Peer struct {
-	ID   string `json:"peer" msgpack:"peer"`
-	Type string `json:"type,omitempty" msgpack:"type,omitempty"`
+	ID   string `json:"peer"`
+	Type string `json:"type,omitempty"`
 }
 
 // StaticToken is an Options.Token that never changes.
@@ -237,14 +237,18 @@ func (r *Room) Close() error {
 	return nil
 }
 
-// Leave waits until the server has all sends, then ends the session itself: it
-// cannot be resumed. When ctx ends before, the session lives on as after Close.
+// Leave waits until the server has all sends and knows of all transfers that are
+// stored here, then ends the session itself: it cannot be resumed. When ctx ends
+// before, the session lives on as after Close.
 func (r *Room) Leave(ctx context.Context) error {
 	defer r.Close()
 	r.mu.Lock()
 	last := r.out.next - 1
 	r.mu.Unlock()
 	if err := r.Wait(ctx, last); err != nil {
+		return err
+	}
+	if err := r.waitDownloads(ctx); err != nil {
 		return err
 	}
 	r.mu.Lock()

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -55,7 +56,8 @@ type Sink struct {
 	// Done, if not nil, is told once that the transfer ended: nil says that all
 	// is stored and the hash is right. After any other error but a
 	// *CancelledError a part may be kept, for the transfer may go on in another
-	// process.
+	// process. The sender is told when Done has returned; it must not call
+	// Close or Leave.
 	Done func(err error)
 }
 
@@ -74,11 +76,13 @@ type download struct {
 	room *Room
 	key  loadKey
 	wake chan struct{}
+	done chan struct{} // closed when its goroutine is about to end
 
 	// Guarded by Room.mu.
 	queue  []loadFrame
 	queued int // bytes
 	over   error
+	stands bool // it ended well, and the sender is about to be told
 
 	// Of its goroutine.
 	size   int64
@@ -111,7 +115,7 @@ func (r *Room) downloadFrame(c *connection, f *frame) {
 		case len(r.loads) >= downloads:
 			defer refuse(c, key, fmt.Sprintf("more than %d transfers", downloads))
 		default:
-			d = &download{room: r, key: key, wake: make(chan struct{}, 1), hash: sha256.New()}
+			d = &download{room: r, key: key, wake: make(chan struct{}, 1), done: make(chan struct{}), hash: sha256.New()}
 			r.loads[key] = d
 			r.wg.Go(d.run)
 		}
@@ -172,6 +176,7 @@ func (d *download) drop(err error) {
 
 // run handles the queue until the transfer has ended.
 func (d *download) run() {
+	defer close(d.done)
 	r := d.room
 	for {
 		r.mu.Lock()
@@ -218,6 +223,9 @@ func (d *download) run() {
 
 // close forgets the transfer, unless it ended well.
 func (d *download) close(err error) {
+	d.room.mu.Lock()
+	d.stands = err == nil
+	d.room.mu.Unlock()
 	if d.sink != nil && d.sink.Done != nil {
 		d.sink.Done(err)
 	}
@@ -229,6 +237,27 @@ func (d *download) close(err error) {
 		r.finished = append(r.finished, d.key)
 		r.finished = r.finished[max(0, len(r.finished)-remembered):]
 	}
+}
+
+// waitDownloads waits until the senders of those transfers have been told that
+// are stored already.
+func (r *Room) waitDownloads(ctx context.Context) error {
+	var stand []*download
+	r.mu.Lock()
+	for _, d := range r.loads {
+		if d.stands {
+			stand = append(stand, d)
+		}
+	}
+	r.mu.Unlock()
+	for _, d := range stand {
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return fmt.Errorf("client: leave: the end of transfer %d: %w", d.key.id, ctx.Err())
+		}
+	}
+	return nil
 }
 
 // handle does what one message says. ended means that all is stored.

@@ -29,53 +29,53 @@ const (
 	opError    = "error"
 )
 
-// frame is any message of the protocol.
+// frame is any message of the protocol. Both encodings go by its JSON tags.
 type frame struct {
-	Op       string    `json:"op" msgpack:"op"`
-	Seq      uint64    `json:"seq,omitempty" msgpack:"seq,omitempty"`
-	Channel  string    `json:"channel,omitempty" msgpack:"channel,omitempty"`
-	From     string    `json:"from,omitempty" msgpack:"from,omitempty"`
-	To       *[]string `json:"to,omitempty" msgpack:"to,omitempty"`
-	Data     *data     `json:"data,omitempty" msgpack:"data,omitempty"`
-	Meta     *meta     `json:"meta,omitempty" msgpack:"meta,omitempty"`
-	History  history   `json:"history,omitempty" msgpack:"history,omitempty"`
-	Peer     string    `json:"peer,omitempty" msgpack:"peer,omitempty"`
-	Fraction float64   `json:"fraction,omitempty" msgpack:"fraction,omitempty"`
-	Event    string    `json:"event,omitempty" msgpack:"event,omitempty"`
-	Type     string    `json:"type,omitempty" msgpack:"type,omitempty"`
-	Error    string    `json:"error,omitempty" msgpack:"error,omitempty"`
-	Code     string    `json:"code,omitempty" msgpack:"code,omitempty"`
-	Text     string    `json:"message,omitempty" msgpack:"message,omitempty"`
-	ID       *uint64   `json:"id,omitempty" msgpack:"id,omitempty"`
+	Op       string    `json:"op"`
+	Seq      uint64    `json:"seq,omitempty"`
+	Channel  string    `json:"channel,omitempty"`
+	From     string    `json:"from,omitempty"`
+	To       *[]string `json:"to,omitempty"`
+	Data     *data     `json:"data,omitempty"`
+	Meta     *meta     `json:"meta,omitempty"`
+	History  history   `json:"history,omitempty"`
+	Peer     string    `json:"peer,omitempty"`
+	Fraction float64   `json:"fraction,omitempty"`
+	Event    string    `json:"event,omitempty"`
+	Type     string    `json:"type,omitempty"`
+	Error    string    `json:"error,omitempty"`
+	Code     string    `json:"code,omitempty"`
+	Text     string    `json:"message,omitempty"`
+	ID       *uint64   `json:"id,omitempty"`
 
 	// Progress asks for progress in send.
-	Progress bool `json:"progress,omitempty" msgpack:"progress,omitempty"`
+	Progress bool `json:"progress,omitempty"`
 
-	Transfer uint64 `json:"transfer,omitempty" msgpack:"transfer,omitempty"`
-	Offset   *int64 `json:"offset,omitempty" msgpack:"offset,omitempty"`
-	Size     *int64 `json:"size,omitempty" msgpack:"size,omitempty"`
-	Kind     string `json:"kind,omitempty" msgpack:"kind,omitempty"`
-	Hash     string `json:"hash,omitempty" msgpack:"hash,omitempty"`
-	Reason   string `json:"reason,omitempty" msgpack:"reason,omitempty"` // welcome, cancel
+	Transfer uint64 `json:"transfer,omitempty"`
+	Offset   *int64 `json:"offset,omitempty"`
+	Size     *int64 `json:"size,omitempty"`
+	Kind     string `json:"kind,omitempty"`
+	Hash     string `json:"hash,omitempty"`
+	Reason   string `json:"reason,omitempty"` // welcome, cancel
 
-	Token    string  `json:"token,omitempty" msgpack:"token,omitempty"`
-	Password string  `json:"password,omitempty" msgpack:"password,omitempty"`
-	Resume   string  `json:"resume,omitempty" msgpack:"resume,omitempty"`
-	Ack      uint64  `json:"ack,omitempty" msgpack:"ack,omitempty"`
-	Room     string  `json:"room,omitempty" msgpack:"room,omitempty"`
-	Mesh     string  `json:"mesh,omitempty" msgpack:"mesh,omitempty"`
-	Identity string  `json:"identity,omitempty" msgpack:"identity,omitempty"`
-	Resumed  bool    `json:"resumed,omitempty" msgpack:"resumed,omitempty"`
-	Peers    []Peer  `json:"peers,omitempty" msgpack:"peers,omitempty"`
-	Limits   *limits `json:"limits,omitempty" msgpack:"limits,omitempty"`
+	Password string  `json:"password,omitempty"`
+	Token    string  `json:"token,omitempty"`
+	Resume   string  `json:"resume,omitempty"`
+	Ack      uint64  `json:"ack,omitempty"`
+	Room     string  `json:"room,omitempty"`
+	Mesh     string  `json:"mesh,omitempty"`
+	Identity string  `json:"identity,omitempty"`
+	Resumed  bool    `json:"resumed,omitempty"`
+	Peers    []Peer  `json:"peers,omitempty"`
+	Limits   *limits `json:"limits,omitempty"`
 }
 
 // limits are those of a welcome.
 type limits struct {
-	Message int64 `json:"message" msgpack:"message"`
-	Pending int64 `json:"pending" msgpack:"pending"`
-	Resume  int64 `json:"resume" msgpack:"resume"`
-	Window  int64 `json:"window" msgpack:"window"`
+	Message int64 `json:"message"`
+	Pending int64 `json:"pending"`
+	Resume  int64 `json:"resume"`
+	Window  int64 `json:"window"`
 }
 
 func (f *frame) offset() int64 {
@@ -121,6 +121,8 @@ func (msgpackCodec) encode(f *frame) ([]byte, error) {
 	var b bytes.Buffer
 	e := msgpack.NewEncoder(&b)
 	e.UseCompactInts(true)
+	e.SetCustomStructTag("json")
+	e.SetSortMapKeys(true) // a transfer that goes on must begin with the same bytes
 	if err := e.Encode(f); err != nil {
 		return nil, err
 	}
@@ -128,8 +130,10 @@ func (msgpackCodec) encode(f *frame) ([]byte, error) {
 }
 
 func (msgpackCodec) decode(b []byte) (*frame, error) {
+	d := msgpack.NewDecoder(bytes.NewReader(b))
+	d.SetCustomStructTag("json")
 	f := new(frame)
-	if err := msgpack.Unmarshal(b, f); err != nil {
+	if err := d.Decode(f); err != nil {
 		return nil, fmt.Errorf("client: message: %w", err)
 	}
 	return f, nil

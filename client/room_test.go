@@ -459,6 +459,7 @@ func TestLeave(t *testing.T) {
 				c.expect(opLeave)
 				return
 			}
+			c.say(&frame{Op: opPong, ID: c.expect(opPing).ID})
 			c.expect(opLeave)
 			c.ws.Close(1000, "left")
 		}, nil)

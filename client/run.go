@@ -233,7 +233,9 @@ func (r *Room) welcome(c *connection, f *frame) {
 	r.mu.Lock()
 	r.conn = c
 	if r.leaving {
-		c.post(&frame{Op: opLeave})
+		// The pong comes after what the server asks of transfers: one whose end
+		// was lost with the last connection is ended before we leave.
+		c.post(&frame{Op: opPing, ID: new(uint64)})
 	}
 	for _, u := range r.uploads {
 		signal(u.wake)
@@ -275,6 +277,12 @@ func (r *Room) handle(c *connection, f *frame, size int) {
 		}
 		r.mu.Lock()
 		r.out.ack(f.Seq)
+		r.mu.Unlock()
+	case opPong:
+		r.mu.Lock()
+		if r.leaving {
+			c.post(&frame{Op: opLeave})
+		}
 		r.mu.Unlock()
 	case opPing:
 		c.post(&frame{Op: opPong, ID: f.ID})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -112,22 +111,15 @@ func (c *frailConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func join(t *testing.T, url string, o client.Options) *client.Room {
-	t.Helper()
-	r, err := client.Dial(t.Context(), url, "demo", o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return r
-}
+// pairs is how many pairs of clients each check has at once: they wait for
+// connections to be made again, in real time.
+const pairs = 5
 
-// fewer makes rapid check 15 times, unless -rapid.checks asks for another
-// number: each check waits for connections to be made again, in real time.
+// fewer makes rapid check 4 times, unless -rapid.checks asks for another number.
 func fewer(t *testing.T) {
 	f := flag.Lookup("rapid.checks")
 	if was := f.Value.String(); was == f.DefValue {
-		if err := f.Value.Set("15"); err != nil {
+		if err := f.Value.Set("4"); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
@@ -143,86 +135,139 @@ func fewer(t *testing.T) {
 func TestNothingIsLostOverCuts(t *testing.T) {
 	fewer(t)
 	url := startServer(t)
-	cuts := 0
+	var cuts atomic.Int64
 	rapid.Check(t, func(rt *rapid.T) {
 		at := rapid.SliceOfN(rapid.IntRange(300, 6000), 0, 3)
-		a, b := &cutter{after: at.Draw(rt, "alice")}, &cutter{after: at.Draw(rt, "bob")}
-		bob := join(t, url, client.Options{HTTPClient: b.client(t), JSON: rapid.Bool().Draw(rt, "json")})
-		alice := join(t, url, client.Options{HTTPClient: a.client(t)})
-		const messages = 200
-		go func() {
-			for i := range messages {
-				if seq, err := alice.Send(t.Context(), "chat", i, client.To(bob.Peer())); err != nil || seq != uint64(i+1) {
-					t.Errorf("send %d: %d, %v", i, seq, err)
-				}
-			}
-		}()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		for i := range messages {
-			m, err := bob.Receive(ctx)
-			if err != nil || m.Data != int64(i) || m.From != alice.Peer() {
-				rt.Fatalf("message %d: %+v, %v", i, m, err)
-			}
+		var all sync.WaitGroup
+		for range pairs {
+			a, b := &cutter{after: at.Draw(rt, "alice")}, &cutter{after: at.Draw(rt, "bob")}
+			json := rapid.Bool().Draw(rt, "json")
+			all.Go(func() {
+				talk(t, url, a, b, json)
+				cuts.Add(int64(a.cuts + b.cuts))
+			})
 		}
-		if err := alice.Wait(ctx, messages); err != nil {
-			rt.Fatal(err)
+		all.Wait()
+		if t.Failed() {
+			rt.FailNow()
 		}
-		if err := errors.Join(alice.Leave(ctx), bob.Leave(ctx)); err != nil {
-			t.Logf("leave: %v", err)
-		}
-		cuts += a.cuts + b.cuts
 	})
-	t.Logf("%d cuts", cuts)
+	t.Logf("%d cuts", cuts.Load())
 }
 
-// TestTransfersGoOnOverCuts moves a file while both sides' connections break.
+// talk has one client send 200 messages to another.
+func talk(t *testing.T, url string, a, b *cutter, json bool) {
+	bob, err := client.Dial(t.Context(), url, "demo", client.Options{HTTPClient: b.client(t), JSON: json})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer bob.Close()
+	alice, err := client.Dial(t.Context(), url, "demo", client.Options{HTTPClient: a.client(t)})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer alice.Close()
+	const messages = 200
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sending.Go(func() {
+		for i := range messages {
+			if seq, err := alice.Send(t.Context(), "chat", i, client.To(bob.Peer())); err != nil || seq != uint64(i+1) {
+				t.Errorf("send %d: %d, %v", i, seq, err)
+			}
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for i := range messages {
+		m, err := bob.Receive(ctx)
+		if err != nil || m.Data != int64(i) || m.From != alice.Peer() {
+			t.Errorf("message %d: %+v, %v", i, m, err)
+			return
+		}
+	}
+	if err := alice.Wait(ctx, messages); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(alice.Leave(ctx), bob.Leave(ctx)); err != nil {
+		t.Logf("leave: %v", err)
+	}
+}
+
+// TestTransfersGoOnOverCuts moves files while both sides' connections break.
 func TestTransfersGoOnOverCuts(t *testing.T) {
 	fewer(t)
 	url := startServer(t)
-	cuts := 0
+	var cuts atomic.Int64
 	rapid.Check(t, func(rt *rapid.T) {
-		size := rapid.IntRange(0, 2<<20).Draw(rt, "size")
 		at := rapid.SliceOfN(rapid.IntRange(300, 1<<20), 0, 2)
-		a, b := &cutter{after: at.Draw(rt, "alice")}, &cutter{after: at.Draw(rt, "bob")}
-		payload := make([]byte, size)
-		rand.NewChaCha8([32]byte{byte(size)}).Read(payload)
-		file, err := os.Create(filepath.Join(t.TempDir(), fmt.Sprint("file", size)))
-		if err != nil {
-			rt.Fatal(err)
+		var all sync.WaitGroup
+		for range pairs {
+			size := rapid.IntRange(0, 2<<20).Draw(rt, "size")
+			a, b := &cutter{after: at.Draw(rt, "alice")}, &cutter{after: at.Draw(rt, "bob")}
+			all.Go(func() {
+				move(t, url, size, a, b)
+				cuts.Add(int64(a.cuts + b.cuts))
+			})
 		}
-		defer file.Close()
-		done := make(chan error, 1)
-		bob := join(t, url, client.Options{HTTPClient: b.client(t), Accept: func(in client.Incoming) (client.Sink, error) {
-			if in.Channel != "file" || in.Size != int64(size) || in.Kind != client.KindBytes {
-				t.Errorf("incoming: %+v", in)
-			}
-			return client.Sink{Store: file, Done: func(err error) { done <- err }}, nil
-		}})
-		alice := join(t, url, client.Options{HTTPClient: a.client(t)})
-		var acked int64
-		u, err := alice.SendReader("file", bytes.NewReader(payload), int64(size), client.Outgoing{
-			Options:  []client.SendOption{client.To(bob.Peer())},
-			Progress: func(n int64) { acked = n },
-		})
-		if err != nil {
-			rt.Fatal(err)
+		all.Wait()
+		if t.Failed() {
+			rt.FailNow()
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		if results, err := u.Wait(ctx); err != nil || len(results) > 0 {
-			rt.Fatalf("transfer: %v, %v; %d of %d", results, err, u.Acked(), size)
-		}
-		if err := <-done; err != nil {
-			rt.Fatal(err)
-		}
-		got, err := os.ReadFile(file.Name())
-		if err != nil || !bytes.Equal(got, payload) || acked > int64(size) {
-			rt.Fatalf("%d of %d bytes, %d acknowledged, %v", len(got), size, acked, err)
-		}
-		alice.Close()
-		bob.Close()
-		cuts += a.cuts + b.cuts
 	})
-	t.Logf("%d cuts", cuts)
+	t.Logf("%d cuts", cuts.Load())
+}
+
+// move has one client send a file to another.
+func move(t *testing.T, url string, size int, a, b *cutter) {
+	payload := make([]byte, size)
+	rand.NewChaCha8([32]byte{byte(size)}).Read(payload)
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer file.Close()
+	done := make(chan error, 1)
+	bob, err := client.Dial(t.Context(), url, "demo", client.Options{HTTPClient: b.client(t), Accept: func(in client.Incoming) (client.Sink, error) {
+		if in.Channel != "file" || in.Size != int64(size) || in.Kind != client.KindBytes {
+			t.Errorf("incoming: %+v", in)
+		}
+		return client.Sink{Store: file, Done: func(err error) { done <- err }}, nil
+	}})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer bob.Close()
+	alice, err := client.Dial(t.Context(), url, "demo", client.Options{HTTPClient: a.client(t)})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer alice.Close()
+	var acked atomic.Int64
+	u, err := alice.SendReader("file", bytes.NewReader(payload), int64(size), client.Outgoing{
+		Options:  []client.SendOption{client.To(bob.Peer())},
+		Progress: acked.Store,
+	})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if results, err := u.Wait(ctx); err != nil || len(results) > 0 {
+		t.Errorf("transfer: %v, %v; %d of %d", results, err, u.Acked(), size)
+		return
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	got, err := os.ReadFile(file.Name())
+	if err != nil || !bytes.Equal(got, payload) || acked.Load() > int64(size) {
+		t.Errorf("%d of %d bytes, %d acknowledged, %v", len(got), size, acked.Load(), err)
+	}
 }

@@ -90,3 +90,23 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestEncodingIsStable holds what a transfer that goes on needs: its begin is
+// the same again, byte by byte, or the server takes it for another one.
+func TestEncodingIsStable(t *testing.T) {
+	m, err := newMeta(map[string]any{"a": 1, "b": 2, "c": map[string]any{"d": 3, "e": 4, "f": 5}, "g": 6, "h": 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, codec := range []codec{msgpackCodec{}, jsonCodec{}} {
+		first, err := codec.encode(&frame{Op: opBegin, Meta: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			if again, err := codec.encode(&frame{Op: opBegin, Meta: m}); err != nil || string(again) != string(first) {
+				t.Fatalf("%s: %q, then %q, %v", codec.subprotocol(), first, again, err)
+			}
+		}
+	}
+}
