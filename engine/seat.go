@@ -74,7 +74,7 @@ func (s *Seat) resumable() bool { return s.resume > 0 }
 
 // push hands an event to the attachment. Without one the seat keeps what lasts.
 func (s *Seat) push(e Event) {
-	if !s.hears(e) {
+	if !s.concerns(e) {
 		return
 	}
 	s.mu.Lock()
@@ -89,8 +89,8 @@ func (s *Seat) push(e Event) {
 	}
 }
 
-// hears tells whether an event concerns the seat: it does unless it is a reader.
-func (s *Seat) hears(e Event) bool {
+// concerns tells whether a seat is to be told of an event. A reader is told of few.
+func (s *Seat) concerns(e Event) bool {
 	if s.channels == nil {
 		return true
 	}
