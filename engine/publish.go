@@ -97,6 +97,7 @@ func (s *Seat) results() []Result {
 			results = append(results, e)
 		}
 	}
+	a.queue = nil
 	a.stop(ErrLeft)
 	return results
 }
