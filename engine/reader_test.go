@@ -191,7 +191,7 @@ func TestAnyReaderHearsEverythingOnce(t *testing.T) {
 				case "again":
 					reader.Close()
 					if s.n > 15 {
-						settle(30 * time.Minute)
+						settle(time.Minute)
 					}
 					if reader = read(t, room, cfg); reader.Missed != nil {
 						failed = fmt.Sprintf("after %d: %v", cfg.After, reader.Missed)

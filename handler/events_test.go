@@ -5,11 +5,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/session"
 )
 
 // reading is the far end of a stream of events.
@@ -34,7 +42,9 @@ func (s *site) events(room, query string, header http.Header) *reading {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r.Header = header
+	if header != nil {
+		r.Header = header
+	}
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		s.t.Fatal(err)
@@ -128,8 +138,9 @@ func TestEventsBesideSessions(t *testing.T) {
 	if m := r.message(); m["from"] != c.id || m["channel"] != "chat" || m["meta"] == nil || m["data"].(map[string]any)["$bin"] != "AAEC" {
 		t.Errorf("%v", m)
 	}
-	c.say(`{"op":"send","seq":2,"channel":"chat","data":"not for readers","to":[%q]}`, c.id)
-	c.hear("ack")
+	c.say(`{"op":"send","seq":2,"channel":"chat","data":"not for readers","to":[]}`)
+	for c.hear("ack")["seq"] != 2.0 {
+	}
 	s.post("chat", "by POST")
 	if m := c.hear("message"); m["data"] != "by POST" {
 		t.Errorf("%v", m)
@@ -156,5 +167,182 @@ func TestStreamFormat(t *testing.T) {
 	r := reading{t: t, lines: bufio.NewReader(bytes.NewReader(s.buf))}
 	if e := r.next(); e != (event{"peer", "7", "a\nb\nc\n\nd", false}) {
 		t.Errorf("%+v", e)
+	}
+}
+
+// inTime runs a stream with a grant in virtual time, and returns what was written
+// and why it ended.
+func inTime(t *testing.T, grant session.Grant, during func(*Handler, *engine.Room, context.CancelFunc)) (written string, why error) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveIn(t, Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, "GET", "/genosrtc/rooms/demo/events", nil)
+		v := &visit{s.room, s.h.settings.Load(), grant}
+		cfg, refused := v.reading(r)
+		if refused != nil {
+			t.Fatal(refused.detail)
+		}
+		reader, err := s.room.Read(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		w := httptest.NewRecorder()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			why = s.h.stream(newStream(w, r), r, v, reader, false)
+		}()
+		during(s.h, s.room, cancel)
+		<-ended
+		written = w.Body.String()
+	})
+	return written, why
+}
+
+// serveIn is serve without a server, for virtual time.
+func serveIn(t *testing.T, cfg Config) *site {
+	s := newSite(t, cfg)
+	t.Cleanup(func() {
+		if err := errors.Join(s.h.Close(context.Background()), s.node.Close(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestHeartbeats(t *testing.T) {
+	written, _ := inTime(t, session.Grant{}, func(_ *Handler, room *engine.Room, cancel context.CancelFunc) {
+		time.Sleep(heartbeatEvery + time.Second)
+		publishText(t, room, "chat", "hello")
+		time.Sleep(heartbeatEvery - time.Second)
+		synctest.Wait()
+		publishText(t, room, "chat", "again")
+		time.Sleep(2*heartbeatEvery + time.Second)
+		cancel()
+	})
+	var got []string
+	lines := strings.Split(written, "\n")
+	last := ""
+	for i, line := range lines {
+		id, isID := strings.CutPrefix(line, "id: ")
+		switch {
+		case isID:
+			last = id
+		case line == ":":
+			got = append(got, "heartbeat")
+			if lines[i+1] != "id: "+last {
+				t.Errorf("a heartbeat at %q, after %s", lines[i+1], last)
+			}
+		case strings.Contains(line, `"op":"message"`):
+			got = append(got, "message")
+		}
+	}
+	if want := "[heartbeat message message heartbeat heartbeat]"; fmt.Sprint(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func publishText(t *testing.T, room *engine.Room, channel, text string) {
+	t.Helper()
+	if _, err := room.Publish(t.Context(), engine.Outgoing{Channel: channel, Content: engine.Content{Kind: engine.Text, Data: []byte(text)}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A grant says of which channels a reader hears, and until when.
+func TestGrants(t *testing.T) {
+	grant := session.Grant{User: "ada", Subscribe: []string{"chat", "a*"}, Publish: []string{"out"}}
+	grant.Expires = time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC) // virtual time begins a minute before
+	written, why := inTime(t, grant, func(_ *Handler, room *engine.Room, _ context.CancelFunc) {
+		for _, channel := range []string{"chat", "secret", "abc"} {
+			publishText(t, room, channel, "on "+channel)
+		}
+		time.Sleep(2 * time.Minute)
+	})
+	if strings.Contains(written, "secret") || strings.Count(written, `"op":"message"`) != 2 || !strings.Contains(written, `"user":"ada"`) {
+		t.Errorf("written %s", written)
+	}
+	if !strings.HasSuffix(written, ": the credentials have expired\n\n") || strings.Count(written, "\n:\n") != 2 {
+		t.Errorf("the end of %s: %v", written, why)
+	}
+	v := &visit{nil, &settings{limits: Limits{}.withDefaults()}, grant}
+	for query, want := range map[string]*refusal{"channel=chat": nil, "channel=abc&channel=chat": nil, "channel=secret": forbiddenChannel, "channel=chat&channel=out": forbiddenChannel} {
+		if _, why := v.reading(httptest.NewRequest("GET", "/?"+query, nil)); why != want {
+			t.Errorf("%s: %+v", query, why)
+		}
+	}
+	for channel, want := range map[string]*refusal{"out": nil, "chat": forbiddenChannel} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.SetPathValue("channel", channel)
+		if _, why := v.posted(r); why != want {
+			t.Errorf("%s: %+v", channel, why)
+		}
+	}
+}
+
+func TestStreamsEndWithTheServer(t *testing.T) {
+	s := serve(t, Config{})
+	r := s.events("demo", "", nil)
+	r.next()
+	if err := s.h.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if e := r.next(); !e.comment || e.data != "the server is stopping" {
+		t.Errorf("%+v", e)
+	}
+	if _, err := r.parse(); err == nil {
+		t.Error("the stream goes on")
+	}
+	get(t, s.server.URL+"/genosrtc/rooms/demo/events", nil).want(http.StatusServiceUnavailable)
+}
+
+// A client that does not read is cut off, alone, and what it missed is there when it
+// comes back.
+func TestSlowStreamIsCutOff(t *testing.T) {
+	s := serve(t, Config{Settings: Settings{Limits: Limits{Pending: 100_000}}})
+	raw, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if err := raw.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(raw, "GET /genosrtc/rooms/demo/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	quick := s.events("demo", "", nil)
+	position := quick.next().id
+	eventually(t, "the slow one is not there", func() bool { return s.h.Stats().Sessions == 2 })
+	text := strings.Repeat("x", 50_000)
+	sent := 0
+	for ; s.node.Stats().SlowSeats == 0; sent++ {
+		s.post("chat", text)
+		if m := quick.message(); m["data"] != text {
+			t.Fatal("the quick one was disturbed")
+		}
+	}
+	// The handler waits for the deadline of its write; the end of the server does not.
+	if err := s.h.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := s.h.Stats(); n.Slow != 1 || n.Sessions != 0 {
+		t.Errorf("%+v", n)
+	}
+	after, err := strconv.ParseUint(position, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.room.Read(t.Context(), engine.ReaderConfig{Resume: true, After: after, Pending: 100_000})
+	if err != nil || again.Missed != nil {
+		t.Fatal(err, again.Missed)
+	}
+	defer again.Close()
+	for n := 0; n < sent; {
+		events, err := again.Next(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(events)
 	}
 }
