@@ -67,7 +67,9 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	defer reader.Close()
 	h.opened.Add(1)
 	log := h.log.With("room", v.room.Name(), "address", address)
-	err = h.stream(newStream(w, r), r, v, reader, cfg.Resume)
+	s := newStream(w, r)
+	defer s.end()
+	err = h.stream(s, r, v, reader, cfg.Resume)
 	if errors.Is(err, engine.ErrSlow) {
 		h.slowStreams.Add(1)
 		log.Info("slow stream of events cut off", "reason", err)

@@ -112,8 +112,24 @@ func (s *stream) flush() error {
 	if s.buf = s.buf[:0]; cap(s.buf) > 2*streamPiece {
 		s.buf = nil
 	}
-	return errors.Join(err, s.rc.Flush())
+	if err := errors.Join(err, s.rc.Flush()); err != nil {
+		return err
+	}
+	return s.unlimit()
 }
+
+// unlimit takes the deadline away. HTTP/2 ends a stream at it, though nobody writes.
+func (s *stream) unlimit() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.until.IsZero() {
+		return nil
+	}
+	return s.deadline(time.Time{})
+}
+
+// end bounds what the server itself writes at the end of a response.
+func (s *stream) end() { _ = s.limit() } // the connection may be closed
 
 // limit sets the deadline for the next write.
 func (s *stream) limit() error {
