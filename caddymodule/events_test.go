@@ -18,7 +18,7 @@ import (
 )
 
 // Server-Sent Events and POST go through Caddy over every version of HTTP, past its
-// compression and its write timeout.
+// compression and its timeout of silent writes.
 func TestEvents(t *testing.T) {
 	c := newCaddy(t)
 	caddyfile := fmt.Sprintf(`{
@@ -32,7 +32,7 @@ func TestEvents(t *testing.T) {
 	}
 	servers {
 		timeouts {
-			write 300ms
+			write_idle 300ms
 		}
 	}
 	genosrtc {
@@ -68,6 +68,13 @@ https://127.0.0.1:%[2]s {
 		}
 	})
 	room := "https://127.0.0.1:" + c.port + "/genosrtc/rooms/demo"
+	testclient.Eventually(t, "Caddy has made its certificate", func() bool {
+		res, err := (&http.Client{Transport: one}).Get(room)
+		if err == nil {
+			res.Body.Close()
+		}
+		return err == nil
+	})
 	for major, transport := range map[int]http.RoundTripper{1: one, 2: two, 3: three} {
 		t.Run(fmt.Sprint("HTTP/", major), func(t *testing.T) {
 			client := &http.Client{Transport: transport}

@@ -301,7 +301,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 // A client that does not read is cut off, alone, and what it missed is there when it
 // comes back.
 func TestSlowStreamIsCutOff(t *testing.T) {
-	s := serve(t, Config{Settings: Settings{Limits: Limits{Pending: 100_000}}})
+	s := serve(t, Config{Settings: Settings{Limits: Limits{Pending: 200_000}}})
 	raw, err := net.Dial("tcp", s.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -333,7 +333,7 @@ func TestSlowStreamIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.room.Read(t.Context(), engine.ReaderConfig{Resume: true, After: after, Pending: 100_000})
+	again, err := s.room.Read(t.Context(), engine.ReaderConfig{Resume: true, After: after, Pending: 200_000})
 	if err != nil || again.Missed != nil {
 		t.Fatal(err, again.Missed)
 	}

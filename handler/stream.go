@@ -18,6 +18,7 @@ type stream struct {
 
 	mu    sync.Mutex
 	until time.Time // not zero: no write may take longer
+	ended bool      // the response must not be touched any more
 }
 
 const (
@@ -128,8 +129,13 @@ func (s *stream) unlimit() error {
 	return s.deadline(time.Time{})
 }
 
-// end bounds what the server itself writes at the end of a response.
-func (s *stream) end() { _ = s.limit() } // the connection may be closed
+// end is the last use of the response. It bounds what the server itself writes then.
+func (s *stream) end() {
+	_ = s.limit() // the connection may be closed
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+}
 
 // limit sets the deadline for the next write.
 func (s *stream) limit() error {
@@ -142,12 +148,29 @@ func (s *stream) limit() error {
 	return s.deadline(deadline)
 }
 
-// hurry bounds the write under way and all that follow.
+// hurry bounds the write under way and all that follow. It may be called beside the
+// other methods.
 func (s *stream) hurry(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
 	s.until = time.Now().Add(d)
-	_ = s.deadline(s.until) // the connection may be closed
+	// What handlers put around a response need not bear this beside a write.
+	// An error is that of a connection which is closed, or knows no deadlines.
+	_ = http.NewResponseController(innermost(s.w)).SetWriteDeadline(s.until)
+}
+
+// innermost is the server's own half of a response.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
 }
 
 // deadline is not possible everywhere; then the server's own timeouts hold.
