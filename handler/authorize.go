@@ -98,16 +98,16 @@ func tokenCode(err error) session.Code {
 // header, the web server's own authentication, or a ticket, which cannot be used
 // again. What the grant allows on a channel is left to the caller, who refuses
 // with forbiddenChannel.
-func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (session.Grant, *refusal) {
+func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (credentials, session.Grant, *refusal) {
 	shown, fault := h.shown(r, room)
 	if fault != nil {
-		return session.Grant{}, set.unauthorized(room, fault)
+		return shown, session.Grant{}, set.unauthorized(room, fault)
 	}
 	grant, fault := set.judge(room, shown)
 	if fault != nil {
-		return session.Grant{}, set.unauthorized(room, fault)
+		return shown, session.Grant{}, set.unauthorized(room, fault)
 	}
-	return grant, nil
+	return shown, grant, nil
 }
 
 // unauthorized is the refusal of credentials (RFC 9110, section 11.6.1; RFC 6750,
