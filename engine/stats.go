@@ -106,9 +106,9 @@ func (n *Node) Stats() Stats {
 // RoomStats is what a room holds now.
 type RoomStats struct {
 	Seats, Hosted, Links, Remotes int
+	Readers                       int // of events
 	// Waiting are the seats without an attachment.
 	Waiting       int
-	Readers       int // of events
 	Transfers     int // under way
 	TransferBytes int // of them, kept for peers behind links
 }
@@ -124,7 +124,7 @@ func (r *Room) Used() bool {
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Readers: len(r.readers), Hosted: len(r.hosted), Remotes: len(r.remotes), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++
