@@ -118,7 +118,8 @@ func (v *visit) reading(r *http.Request) (engine.ReaderConfig, *refusal) {
 		}
 		cfg.History = int(min(history, engine.MaxHistory))
 	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
+	// EventSource cannot set the header, where a new ticket needs a new URL.
+	if id := cmp.Or(r.Header.Get("Last-Event-ID"), query.Get("after")); id != "" {
 		if cfg.After, err = strconv.ParseUint(id, 10, 64); err != nil {
 			return bad("Last-Event-ID: it must be the id of an event of this room")
 		}

@@ -346,3 +346,22 @@ func TestSlowStreamIsCutOff(t *testing.T) {
 		n += len(events)
 	}
 }
+
+// A new EventSource, which cannot set Last-Event-ID, goes on by its URL.
+func TestAfter(t *testing.T) {
+	s := serve(t, Config{})
+	reader := s.events("demo", "", nil)
+	reader.next() // the journal is kept from here on
+	publishText(t, s.room, "chat", "one")
+	seq := reader.message()["seq"].(float64)
+	publishText(t, s.room, "chat", "two")
+	for query, want := range map[string]string{
+		fmt.Sprintf("?after=%.0f", seq):   "two",
+		fmt.Sprintf("?after=%.0f", seq-1): "one",
+	} {
+		if m := s.events("demo", query, nil).message(); m["data"] != want {
+			t.Errorf("%s: %v, want %s", query, m, want)
+		}
+	}
+	get(t, s.server.URL+"/genosrtc/rooms/demo/events?after=x", nil).want(http.StatusBadRequest)
+}
