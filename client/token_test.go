@@ -13,7 +13,6 @@ import (
 	genosrtc "github.com/genosrtc/caddy-genosrtc"
 	"github.com/genosrtc/caddy-genosrtc/admission"
 	"github.com/genosrtc/caddy-genosrtc/client"
-	"github.com/genosrtc/caddy-genosrtc/handler"
 )
 
 // A room is asked for its token at each connect, and goes on when one expires.
@@ -34,7 +33,7 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := s.Handler(genosrtc.Site{Settings: genosrtc.Settings{Auth: handler.Auth{Tokens: tokens}}})
+	h, err := s.Handler(genosrtc.Site{Settings: genosrtc.Settings{Auth: genosrtc.Auth{Tokens: tokens}}})
 	if err != nil {
 		t.Fatal(err)
 	}
