@@ -2,13 +2,17 @@ package handler
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/admission"
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/session"
 )
 
 // A stream is opened by a ticket, once, and ends when the settings take another
@@ -65,5 +69,28 @@ func TestStreamIsJudgedAgain(t *testing.T) {
 	defer s.h.mu.Unlock()
 	if n := len(s.h.held); n != 0 {
 		t.Errorf("%d are still held", n)
+	}
+}
+
+// Who resumed in a room with a password, without showing that again, goes on
+// until the site asks for more.
+func TestResumedWithoutPasswordIsJudgedAgain(t *testing.T) {
+	s := serve(t, Config{})
+	room, err := s.node.Open(engine.RoomConfig{Name: "secret", Password: "geheim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := s.h.hold(room)
+	defer held.release()
+	if _, fault := held.admit(credentials{}); fault == nil || fault.Code != session.CodePassword {
+		t.Errorf("%v", fault)
+	}
+	s.h.Configure(Settings{Origins: []string{"https://other.example"}})
+	if held.ctx.Err() != nil {
+		t.Errorf("revoked: %v", context.Cause(held.ctx))
+	}
+	s.h.Configure(Settings{Auth: Auth{User: func(*http.Request) string { return "" }}})
+	if fault, ok := errors.AsType[*session.Error](context.Cause(held.ctx)); !ok || fault.Code != session.CodeToken {
+		t.Errorf("%v", fault)
 	}
 }
