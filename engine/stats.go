@@ -90,7 +90,8 @@ func (n *Node) Stats() Stats {
 
 // RoomStats is what a room holds now.
 type RoomStats struct {
-	Seats, Readers, Hosted, Links, Remotes int
+	Seats, Hosted, Links, Remotes int
+	Readers                       int
 	// Waiting are the seats without an attachment.
 	Waiting       int
 	Transfers     int // under way
@@ -108,7 +109,7 @@ func (r *Room) Used() bool {
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Readers: len(r.readers), Hosted: len(r.hosted), Remotes: len(r.remotes), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++
