@@ -122,11 +122,10 @@ func (r *Room) reachable(s *Seat, ack uint64) error {
 
 // seat takes a seat that is new.
 func (r *Room) seat(s *Seat, cfg SeatConfig) error {
-	limits := r.node.limits.Load()
 	switch {
 	case r.closing:
 		return ErrClosed
-	case len(r.seats)+len(r.readers) >= limits.SeatsPerRoom, r.most > 0 && len(r.seats) >= r.most:
+	case r.full():
 		return ErrRoomFull
 	}
 	if s.resumable() {
@@ -142,6 +141,12 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 	r.own(s, cfg)
 	r.keeper.put(s)
 	return nil
+}
+
+// full tells whether there is no place for one more seat or reader.
+func (r *Room) full() bool {
+	n := len(r.seats) + len(r.readers)
+	return n >= r.node.limits.Load().SeatsPerRoom || r.most > 0 && n >= r.most
 }
 
 // speaker gives a seat the peer that speaks for it, and the id if it has none.

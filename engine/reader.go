@@ -58,7 +58,7 @@ func (r *Room) Read(ctx context.Context, cfg ReaderConfig) (*Reader, error) {
 		switch {
 		case r.closing:
 			err = ErrClosed
-		case len(r.seats)+len(r.readers) >= limits.SeatsPerRoom:
+		case r.full():
 			err = ErrRoomFull
 		default:
 			err = r.openJournal()

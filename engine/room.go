@@ -42,7 +42,7 @@ type RoomConfig struct {
 	Durable bool
 	// Rules say what may be sent on channels, one for each.
 	Rules []Rule
-	// Seats is the number of seats that it has. 0: Limits.SeatsPerRoom.
+	// Seats is the number of seats and readers that it has. 0: Limits.SeatsPerRoom.
 	Seats int
 }
 

@@ -114,7 +114,7 @@ type RoomStats struct {
 }
 
 // Used tells whether the room has seats, also such as wait for their next
-// attachment, readers of events, or links.
+// attachment, readers or links.
 func (r *Room) Used() bool {
 	s := r.Stats()
 	return s.Seats+s.Readers+s.Links > 0

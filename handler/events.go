@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,16 +66,18 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer reader.Close()
+	held := h.hold(v.room)
+	defer held.release()
+	if _, fault := held.admit(v.shown); fault != nil {
+		h.refuse(w, v.set.unauthorized(v.room, fault))
+		return
+	}
 	h.opened.Add(1)
 	log := h.log.With("room", v.room.Name(), "address", address)
 	s := newStream(w, r)
 	defer s.end()
-	held := h.hold(v.room)
-	defer held.release()
-	if _, fault := held.admit(v.shown); fault != nil {
-		held.revoke(fault) // the settings have changed meanwhile
-	}
-	err = h.stream(s, r, v, reader, held, cfg.Resume)
+	v.revoked = held.ctx
+	err = h.stream(s, r, v, reader, cfg.Resume)
 	if errors.Is(err, engine.ErrSlow) {
 		h.slowStreams.Add(1)
 		log.Info("slow stream of events cut off", "reason", err)
@@ -115,7 +118,8 @@ func (v *visit) reading(r *http.Request) (engine.ReaderConfig, *refusal) {
 		}
 		cfg.History = int(min(history, engine.MaxHistory))
 	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
+	// EventSource cannot set the header, where a new ticket needs a new URL.
+	if id := cmp.Or(r.Header.Get("Last-Event-ID"), query.Get("after")); id != "" {
 		if cfg.After, err = strconv.ParseUint(id, 10, 64); err != nil {
 			return bad("Last-Event-ID: it must be the id of an event of this room")
 		}
@@ -124,14 +128,16 @@ func (v *visit) reading(r *http.Request) (engine.ReaderConfig, *refusal) {
 	return cfg, nil
 }
 
-// stream writes events until the client or the server goes, the grant expires or is
-// revoked, or the client is too slow. It returns why.
-func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Reader, held *held, resume bool) error {
+// stream writes events until the client or the server goes, the grant expires or
+// the client is too slow. It returns why.
+func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Reader, resume bool) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(held.ctx, cancel)()
 	defer context.AfterFunc(h.ctx, func() { cancel(); s.hurry(farewellTime) })()
 	defer context.AfterFunc(h.killed, func() { s.hurry(0) })()
+	if v.revoked != nil {
+		defer context.AfterFunc(v.revoked, cancel)()
+	}
 	if !v.grant.Expires.IsZero() {
 		ctx, cancel = context.WithDeadline(ctx, v.grant.Expires)
 		defer cancel()
@@ -154,8 +160,11 @@ func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Re
 			err = errors.New("the credentials have expired")
 			fallthrough
 		default:
+			if v.revoked != nil {
+				err = cmp.Or(context.Cause(v.revoked), err)
+			}
 			if r.Context().Err() == nil {
-				s.comment(lastWords(h.ctx, held.ctx, err))
+				s.comment(lastWords(h.ctx, err))
 				_ = s.flush() // the client may have gone
 			}
 			return err
@@ -170,12 +179,9 @@ func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Re
 }
 
 // lastWords say to a reader why the stream ends.
-func lastWords(server, held context.Context, err error) string {
-	switch {
-	case server.Err() != nil:
+func lastWords(server context.Context, err error) string {
+	if server.Err() != nil {
 		return "the server is stopping"
-	case held.Err() != nil:
-		return context.Cause(held).Error()
 	}
 	return err.Error()
 }

@@ -188,16 +188,11 @@ func inTime(t *testing.T, grant session.Grant, during func(*Handler, *engine.Roo
 			t.Fatal(err)
 		}
 		defer reader.Close()
-		held := s.h.hold(s.room)
-		defer held.release()
-		if _, fault := held.admit(v.shown); fault != nil {
-			t.Fatal(fault)
-		}
 		w := httptest.NewRecorder()
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			why = s.h.stream(newStream(w, r), r, v, reader, held, false)
+			why = s.h.stream(newStream(w, r), r, v, reader, false)
 		}()
 		during(s.h, s.room, cancel)
 		<-ended
@@ -287,21 +282,6 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// New settings judge the credentials of streams again.
-func TestRevokedStreams(t *testing.T) {
-	written, why := inTime(t, session.Grant{}, func(h *Handler, room *engine.Room, _ context.CancelFunc) {
-		publishText(t, room, "chat", "before")
-		synctest.Wait()
-		nobody := func(*http.Request) string { return "" }
-		if err := h.Configure(Settings{Auth: Auth{User: nobody}}); err != nil {
-			t.Error(err)
-		}
-	})
-	if !strings.Contains(written, "before") || !strings.HasSuffix(written, ": the room needs credentials\n\n") {
-		t.Errorf("written %s, ended by %v", written, why)
-	}
-}
-
 func TestStreamsEndWithTheServer(t *testing.T) {
 	s := serve(t, Config{})
 	r := s.events("demo", "", nil)
@@ -365,6 +345,25 @@ func TestSlowStreamIsCutOff(t *testing.T) {
 		}
 		n += len(events)
 	}
+}
+
+// A new EventSource, which cannot set Last-Event-ID, goes on by its URL.
+func TestAfter(t *testing.T) {
+	s := serve(t, Config{})
+	reader := s.events("demo", "", nil)
+	reader.next() // the journal is kept from here on
+	publishText(t, s.room, "chat", "one")
+	seq := reader.message()["seq"].(float64)
+	publishText(t, s.room, "chat", "two")
+	for query, want := range map[string]string{
+		fmt.Sprintf("?after=%.0f", seq):   "two",
+		fmt.Sprintf("?after=%.0f", seq-1): "one",
+	} {
+		if m := s.events("demo", query, nil).message(); m["data"] != want {
+			t.Errorf("%s: %v, want %s", query, m, want)
+		}
+	}
+	get(t, s.server.URL+"/genosrtc/rooms/demo/events?after=x", nil).want(http.StatusBadRequest)
 }
 
 func TestRateOfPosts(t *testing.T) {

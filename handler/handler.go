@@ -92,8 +92,8 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
-		mux: http.NewServeMux(), byAddress: make(map[string]int),
-		held: make(map[*held]struct{}), answers: newAnswers(),
+		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(),
+		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {
 		h.clientIP = remoteHost
@@ -173,8 +173,8 @@ type Stats struct {
 	Sessions  int
 	Opened    uint64 // sessions and streams of events
 	Published uint64 // messages by POST
-	// Refused counts the requests that were refused, by reason: room, rooms, origin,
-	// stopping, starting, sessions, address, handshake, request (it is at fault
+	// Refused counts the requests that were refused, by reason: room, rooms,
+	// origin, stopping, starting, sessions, address, handshake, tickets, request (it is at fault
 	// itself), and the codes token, token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,7 +15,10 @@ type visit struct {
 	room  *engine.Room
 	set   *settings
 	shown credentials
-	grant session.Grant // what they allow
+	grant session.Grant
+	// revoked ends, with a *session.Error as its cause, when what the visit goes
+	// on to hold open has lost its grant. Nil: it cannot.
+	revoked context.Context
 }
 
 // visit finds the room of a request, and judges its method, its origin and its
@@ -33,15 +37,16 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, methods ...strin
 	if why == nil && !set.anyOrigin && set.crossOrigin.Check(r) != nil {
 		why = foreignOrigin
 	}
-	v := &visit{room: room, set: set}
+	var shown credentials
+	var grant session.Grant
 	if why == nil {
-		v.shown, v.grant, why = h.authorize(r, room, set)
+		shown, grant, why = h.authorize(r, room, set)
 	}
 	if why != nil {
 		h.refuse(w, why)
 		return nil, false
 	}
-	return v, true
+	return &visit{room: room, set: set, shown: shown, grant: grant}, true
 }
 
 // requestHeaders are those that a script may send beside the safe ones.
