@@ -34,6 +34,20 @@ func vectors(t *testing.T) (list []vector) {
 	return list
 }
 
+// quickSecret is that of the channel "secret" of the scripts' room, where keys
+// are made quickly until the end of the test.
+func quickSecret(t testing.TB) *secret {
+	t.Helper()
+	all := sealIterations
+	sealIterations = 1
+	t.Cleanup(func() { sealIterations = all })
+	s, err := newSecret("a/b", "secret", "pass")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func unhex(t *testing.T, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
@@ -44,10 +58,15 @@ func unhex(t *testing.T, s string) []byte {
 }
 
 func TestEncryptionVectors(t *testing.T) {
+	secrets := map[[3]string]*secret{}
 	for _, v := range vectors(t) {
-		s, err := newSecret(v.Room, v.Channel, v.Passphrase)
-		if err != nil {
-			t.Fatal(err)
+		names := [3]string{v.Room, v.Channel, v.Passphrase}
+		s, err := secrets[names], error(nil)
+		if s == nil {
+			if s, err = newSecret(v.Room, v.Channel, v.Passphrase); err != nil {
+				t.Fatal(err)
+			}
+			secrets[names] = s
 		}
 		sealed := unhex(t, v.Data)
 		if got := s.aead.Seal(slices.Clone(sealed[:13]), unhex(t, v.Nonce), unhex(t, v.Plain), s.about); !slices.Equal(got, sealed) {
@@ -101,10 +120,7 @@ func TestEncryptionVectors(t *testing.T) {
 
 // Who sealed what: whatever a head says, open does not fall for it, nor fall.
 func FuzzSealedHead(f *testing.F) {
-	s, err := newSecret("demo", "secret", "x")
-	if err != nil {
-		f.Fatal(err)
-	}
+	s := quickSecret(f)
 	for _, seed := range []string{`{"from":["a"],"kind":"json","meta":{"a":1}}` + "\n1", `{"from":["a"],"kind":"text"}` + "\n\xff", `{"kind":"bytes"}`, "\n\n", `{"from":7}`, `{"kind":"json"}` + "\n1 2"} {
 		f.Add([]byte(seed))
 	}
@@ -129,76 +145,68 @@ func FuzzSealedHead(f *testing.F) {
 // A new session has another peer id: what waits is sealed under that, also by
 // another process.
 func TestWaitingSendsAreSealedAnew(t *testing.T) {
-	for _, text := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			sent := make(chan *frame, 1)
-			s := serve(t, func(n int, c *served) {
-				if n == 3 {
-					c.welcome(frame{Peer: "third", Mesh: "mesh"})
-				} else {
-					c.welcome(frame{Peer: []string{"", "first", "second"}[n]})
-				}
-				c.expect(opSend) // of a channel that is not encrypted
-				sent <- c.expect(opSend)
-				if n > 1 {
-					c.next()
-				}
-			}, nil)
-			defer s.close()
-			opts := Options{JSON: text, Passphrases: map[string]string{"secret": "pass"}}
-			r, err := s.dial(opts)
-			if err != nil {
-				t.Fatal(err)
+	key := quickSecret(t)
+	synctest.Test(t, func(t *testing.T) {
+		sent := make(chan *frame, 1)
+		s := serve(t, func(n int, c *served) {
+			if n == 3 {
+				c.welcome(frame{Peer: "third", Mesh: "mesh"})
+			} else {
+				c.welcome(frame{Peer: []string{"", "first", "second"}[n]})
 			}
-			if _, err := r.Send(t.Context(), "open", "hello"); err != nil {
-				t.Fatal(err)
+			c.expect(opSend) // of a channel that is not encrypted
+			sent <- c.expect(opSend)
+			if n > 1 {
+				c.next()
 			}
-			if _, err := r.Send(t.Context(), "secret", map[string]any{"a": 1}, Meta("beside")); err != nil {
-				t.Fatal(err)
+		}, nil)
+		defer s.close()
+		opts := Options{Passphrases: map[string]string{"secret": "pass"}}
+		r, err := s.dial(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Send(t.Context(), "open", "hello"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Send(t.Context(), "secret", map[string]any{"a": 1}, Meta("beside")); err != nil {
+			t.Fatal(err)
+		}
+		check := func(ids ...string) {
+			t.Helper()
+			f := <-sent
+			from, d, m, err := key.open(f.Data.v)
+			if err != nil || !slices.Equal(from, ids) || f.Meta != nil || f.Seq != 2 {
+				t.Fatalf("sent %+v, sealed by %q: %v", f, from, err)
 			}
-			key, err := newSecret("a/b", "secret", "pass")
-			if err != nil {
-				t.Fatal(err)
+			if !reflect.DeepEqual(d.v, map[string]any{"a": int64(1)}) || m.v != "beside" {
+				t.Errorf("sealed %v, %v", d.v, m.v)
 			}
-			check := func(ids ...string) {
-				t.Helper()
-				f := <-sent
-				from, d, m, err := key.open(f.Data.v)
-				if err != nil || !slices.Equal(from, ids) || f.Meta != nil || f.Seq != 2 {
-					t.Fatalf("sent %+v, sealed by %q: %v", f, from, err)
-				}
-				if !reflect.DeepEqual(d.v, map[string]any{"a": int64(1)}) || m.v != "beside" {
-					t.Errorf("sealed %v, %v", d.v, m.v)
-				}
-			}
-			check("first")
-			check("second")
-			state, err := r.State()
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Close()
-			kept, err := json.Marshal(state)
-			if err != nil || strings.Contains(string(kept), "beside") {
-				t.Errorf("the state tells what is encrypted: %s, %v", kept, err)
-			}
-			opts.State = &state
-			if r, err = s.dial(opts); err != nil {
-				t.Fatal(err)
-			}
-			check("third", "mesh")
-			r.Close()
-		})
-	}
+		}
+		check("first")
+		check("second")
+		state, err := r.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		kept, err := json.Marshal(state)
+		if err != nil || strings.Contains(string(kept), "beside") {
+			t.Errorf("the state tells what is encrypted: %s, %v", kept, err)
+		}
+		opts.State = &state
+		if r, err = s.dial(opts); err != nil {
+			t.Fatal(err)
+		}
+		check("third", "mesh")
+		r.Close()
+	})
 }
 
 // On an encrypted channel only what was sealed by its sender is received. All
 // else is told, and acknowledged with what comes next or before.
 func TestUnreadableMessages(t *testing.T) {
-	key, err := newSecret("a/b", "secret", "pass")
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := quickSecret(t)
 	seal := func(value any, from ...string) *data {
 		d, err := key.seal(from, &data{value}, nil)
 		if err != nil {
