@@ -141,7 +141,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		return nil, errors.Join(err, r.closeJournal())
 	}
 	r.signaling = sig
-	r.keeper = newKeeper(n.store, cfg.Name, r.log)
+	r.keeper = newKeeper(n, cfg.Name, r.log)
 	go r.run()
 	r.post(func() {
 		r.server = r.host(TypeServer)
