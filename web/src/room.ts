@@ -159,13 +159,14 @@ export class JoinedRoom implements Room {
       if (performance.now() - began > stable) failures = 0
       wait = Math.max(wait, backoff(failures))
       const retry = { status: 'reconnecting', attempt: failures + 1, reason: this.trouble } as const
-      this.again({ ...retry, next: Date.now() + wait })
-      if (this.link) this.down(ending)
+      const waiting = { ...retry, next: Date.now() + wait }
+      if (this.link) this.down(ending, waiting)
+      else this.again(waiting)
       if (!(await pause(wait, this.stopping.signal))) failures = -1 // what failed before says nothing now
       if (!this.stopped) this.again(retry)
     }
     clearTimeout(this.deadline)
-    this.down(ending, this.stopped)
+    this.down(ending, { status: 'closed', error: this.stopped! })
   }
 
   // One connection, from dialling to its end.
@@ -407,8 +408,9 @@ export class JoinedRoom implements Room {
     this.stopping.abort()
   }
 
-  // The connection is gone, and everything that lives with it; at last, because of `error`, also what would outlive it.
-  private down({ code, reason }: Ending, error?: Failure): void {
+  // The connection is gone, and everything that lives with it; at last also what would outlive it.
+  private down({ code, reason }: Ending, state: RoomState): void {
+    const error = state.status === 'closed' ? state.error : undefined
     this.release()
     this.link = undefined
     this.pings.close('disconnected')
@@ -419,8 +421,8 @@ export class JoinedRoom implements Room {
       this.sender.close(error)
       this.receiver.close(error)
       this.session.close()
-      this.enter({ status: 'closed', error })
     }
+    this.enter(state)
     this.events.emit('close', { code, reason, final: !!error, ...(error && error.code !== 'left' && { error }) })
     if (error) this.part(() => true)
   }

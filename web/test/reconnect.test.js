@@ -261,6 +261,24 @@ test('says when it will try again, how often it has, and why', async (t) => {
   assert.equal(room.state.error.code, 'left')
 })
 
+test('leaving as soon as the connection is lost', async (t) => {
+  const { room, server } = await setUp(t)
+  const { length } = server.dials
+  let took
+  const left = new Promise((resolve) => {
+    room.on('state', ({ status }) => {
+      if (status !== 'reconnecting') return
+      const began = performance.now()
+      resolve(room.leave().then(() => (took = performance.now() - began)))
+    })
+  })
+  server.drop()
+  await left
+  assert.ok(took < 100, `it took ${took} ms`) // the first try would have come after 250
+  assert.equal(room.state.status, 'closed')
+  assert.equal(server.dials.length, length)
+})
+
 test('heeds Retry-After', async (t) => {
   const { room, server } = await setUp(t)
   server.refusal = { status: 503, headers: { 'Retry-After': '2' }, detail: 'starting' }

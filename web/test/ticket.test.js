@@ -144,6 +144,38 @@ test('persist: 1 MiB of sends at most, the first ones', async (t) => {
   server.silent = false
 })
 
+test('persist: where the storage has no place for the sends, the session goes on without them', async (t) => {
+  const { tell } = open(t)
+  const { setItem } = sessionStorage
+  sessionStorage.setItem = (key, value) => {
+    if (value.length > 5_000_000) throw new DOMException('full', 'QuotaExceededError')
+    setItem(key, value)
+  }
+  const server = await startServer(t)
+  const first = await join(server.url, 'demo', { persist: true })
+  server.silent = true
+  first.channel('chat').send('\0'.repeat(900_000)).catch(() => {}) // 5.4 MB in JSON
+  await end(first, server, tell)
+  server.silent = false
+  const second = await join(server.url, 'demo', { persist: true })
+  t.after(() => second.leave())
+  assert.equal(second.id, first.id)
+})
+
+test('persist: a ticket of an earlier version of this file', async (t) => {
+  const { kept, tell } = open(t)
+  const server = await startServer(t)
+  const first = await join(server.url, 'demo', { persist: true })
+  await end(first, server, tell)
+  for (const [key, ticket] of kept) {
+    const { resume, ack, transfer } = JSON.parse(ticket)
+    kept.set(key, JSON.stringify({ resume, ack, transfer }))
+  }
+  const second = await join(server.url, 'demo', { persist: true })
+  t.after(() => second.leave())
+  assert.equal(second.id, first.id)
+})
+
 test('persist: the refusal of a send of the page before is told, and its transfers are cancelled', async (t) => {
   const { tell } = open(t)
   const server = await startServer(t)
