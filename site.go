@@ -23,9 +23,12 @@ type Site struct {
 	Settings
 }
 
-// Settings of a site are the rooms that it serves, the origins whose pages may
-// open sessions, and what clients can make it hold.
+// Settings of a site are the rooms that it serves, who may enter them, the origins
+// whose pages may, and what clients can make it hold.
 type Settings = handler.Settings
+
+// Auth is who may enter the rooms of a site.
+type Auth = handler.Auth
 
 // Handler is the http.Handler of a site. It answers all requests under the
 // site's path (docs/gateway.md), and others with 404.

@@ -46,13 +46,10 @@ func mint(t *testing.T, claims admission.Claims) string {
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
-// post asks for a ticket, and returns the answer.
-func post(t *testing.T, url string, header http.Header) (status int, answer struct {
-	Ticket  string
-	Expires int
-}) {
+// ask sends a request and returns the answer, of a stream of events the beginning.
+func ask(t *testing.T, method, url string, header http.Header) (status int, answer []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(testclient.Within(t), "POST", url, nil)
+	request, err := http.NewRequestWithContext(testclient.Within(t), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,12 +59,11 @@ func post(t *testing.T, url string, header http.Header) (status int, answer stru
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &answer)
+	if response.Header.Get("Content-Type") == "text/event-stream" {
+		return response.StatusCode, nil
 	}
-	if err != nil {
-		t.Fatalf("%q: %v", body, err)
+	if answer, err = io.ReadAll(response.Body); err != nil {
+		t.Fatal(err)
 	}
 	return response.StatusCode, answer
 }
@@ -178,9 +174,15 @@ func TestAdmission(t *testing.T) {
 			if _, status := testclient.Dial(t, root+test.path, test.room, bearer(test.token)); status != test.status {
 				t.Errorf("by header: status %d, want %d", status, test.status)
 			}
-			if test.code != "" {
-				if status, _ := post(t, root+test.path+"/rooms/"+test.room+"/tickets", bearer(test.token)); status != test.status {
-					t.Errorf("ticket: status %d, want %d", status, test.status)
+			for request, good := range map[string]int{"GET /events": 200, "POST /channels/chat": 202, "POST /tickets": 201} {
+				method, at, _ := strings.Cut(request, " ")
+				want := test.status
+				if test.code == "" {
+					want = good
+				}
+				status, answer := ask(t, method, root+test.path+"/rooms/"+test.room+at, bearer(test.token))
+				if status != want || test.code != "" && !strings.Contains(string(answer), `"status":`) {
+					t.Errorf("%s: %d %s, want %d", request, status, answer, want)
 				}
 			}
 			session, m := testclient.Greet(t, root+test.path, test.room, nil, testclient.Message{Token: test.token})
@@ -233,21 +235,30 @@ func TestAdmission(t *testing.T) {
 		if _, status := testclient.Dial(t, c.url, "demo", header); status != 403 {
 			t.Errorf("status %d", status)
 		}
-		if status, _ := post(t, c.url+"/rooms/demo/tickets", header); status != 403 {
-			t.Errorf("ticket: status %d", status)
+		for _, request := range []string{"GET /events", "POST /channels/chat", "POST /tickets"} {
+			method, at, _ := strings.Cut(request, " ")
+			if status, _ := ask(t, method, c.url+"/rooms/demo"+at, header); status != 403 {
+				t.Errorf("%s: status %d", request, status)
+			}
 		}
 	})
 
 	t.Run("tickets", func(t *testing.T) {
 		ticket := func() string {
-			status, answer := post(t, c.url+"/rooms/demo/tickets", bearer(good))
-			if status != 201 || answer.Ticket == "" || answer.Expires != 30 {
-				t.Fatalf("%d %+v", status, answer)
+			var answer struct{ Ticket string }
+			status, body := ask(t, "POST", c.url+"/rooms/demo/tickets", bearer(good))
+			if err := json.Unmarshal(body, &answer); err != nil || status != 201 || answer.Ticket == "" {
+				t.Fatalf("%d %s", status, body)
 			}
 			secrets = append(secrets, answer.Ticket)
 			return answer.Ticket
 		}
-		used, other := ticket(), ticket()
+		used, other, stream := ticket(), ticket(), ticket()
+		for i, want := range []int{200, 401} {
+			if status, _ := ask(t, "GET", c.url+"/rooms/demo/events?channel=chat&ticket="+stream, nil); status != want {
+				t.Errorf("events by a ticket, use %d: status %d", i, status)
+			}
+		}
 		if _, m := testclient.GreetAt(t, testclient.WebSocketURL(c.url)+"/rooms/demo/ws?ticket="+used, testclient.Message{}); m.User != "ada" {
 			t.Errorf("by a ticket: %+v", m)
 		}
@@ -270,6 +281,12 @@ func TestAdmission(t *testing.T) {
 			return s
 		}
 		ada, bob, eve := greet(good), greet(mute), greet(deaf)
+		if status, _ := ask(t, "POST", c.url+"/rooms/demo/channels/chat", bearer(mute)); status != 403 {
+			t.Errorf("bob posts: status %d", status)
+		}
+		if status, _ := ask(t, "GET", c.url+"/rooms/demo/events?channel=chat", bearer(deaf)); status != 403 {
+			t.Errorf("eve reads: status %d", status)
+		}
 		if m := bob.Refused(); m.Code != "forbidden" || m.Seq != 1 {
 			t.Errorf("bob says: %+v", m)
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"time"
 )
 
 // tokenKey is what is kept of a resume token: the SHA-256 of it and of the
@@ -123,11 +122,10 @@ func (r *Room) reachable(s *Seat, ack uint64) error {
 
 // seat takes a seat that is new.
 func (r *Room) seat(s *Seat, cfg SeatConfig) error {
-	limits := r.node.limits.Load()
 	switch {
 	case r.closing:
 		return ErrClosed
-	case len(r.seats) >= limits.SeatsPerRoom, r.most > 0 && len(r.seats) >= r.most:
+	case r.full():
 		return ErrRoomFull
 	}
 	if s.resumable() {
@@ -143,6 +141,12 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 	r.own(s, cfg)
 	r.keeper.put(s)
 	return nil
+}
+
+// full tells whether there is no place for one more seat or reader.
+func (r *Room) full() bool {
+	n := len(r.seats) + len(r.readers)
+	return n >= r.node.limits.Load().SeatsPerRoom || r.most > 0 && n >= r.most
 }
 
 // speaker gives a seat the peer that speaks for it, and the id if it has none.
@@ -297,6 +301,7 @@ func (r *Room) Dismiss() {
 		for _, s := range r.seats {
 			r.unseat(s, ErrClosed)
 		}
+		r.endReaders(ErrClosed)
 		r.removeJournal()
 	})
 }
@@ -323,8 +328,5 @@ func (r *Room) unseat(s *Seat, why error) {
 		r.unhost(s.hosted)
 	}
 	r.tellAll(PeerEvent{PeerLeave, Peer{s.id, TypeSession}})
-	r.unused = time.Time{}
-	if len(r.tokens) == 0 {
-		r.unused = r.now()
-	}
+	r.unused = r.now()
 }

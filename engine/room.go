@@ -39,7 +39,7 @@ type RoomConfig struct {
 	// Durable has what seats send told as Taken only once it would survive a
 	// power cut. By default it would survive the end of the process.
 	Durable bool
-	// Seats is the number of seats that it has. 0: Limits.SeatsPerRoom.
+	// Seats is the number of seats and readers that it has. 0: Limits.SeatsPerRoom.
 	Seats int
 }
 
@@ -72,6 +72,7 @@ type Room struct {
 	hosted    map[string]*hosted // by peer id, the server's included
 	seats     map[string]*Seat   // by seat id
 	tokens    map[tokenKey]*Seat // those that can be resumed
+	readers   map[*Seat]struct{} // the seats of readers, which are no others' business
 	owned     map[string]int     // seats by owner
 	ended     *lru.LRU[tokenKey, error]
 	remotes   map[string]*remote // by peer id
@@ -89,7 +90,7 @@ type Room struct {
 	head        uint64           // its last entry
 	age         time.Duration    // that it keeps, if more than journalAge
 	history     history
-	unused      time.Time  // since when there are no tokens
+	unused      time.Time  // since when there are neither tokens nor readers
 	arena       []byte     // of the records that are written together
 	staged      []*posting // to be written together
 	stagedBytes int
@@ -128,6 +129,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		pings:     make(map[uint64]*relayedPing),
 		tokens:    make(map[tokenKey]*Seat),
 		owned:     make(map[string]int),
+		readers:   make(map[*Seat]struct{}),
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
@@ -293,6 +295,7 @@ func (r *Room) Close(ctx context.Context) error {
 			}
 			r.keeper.put(s)
 		}
+		r.endReaders(ErrClosed)
 		r.checkpoint()
 		for _, h := range r.hosted {
 			r.signaling.Bye(h.id)

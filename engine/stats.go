@@ -91,6 +91,7 @@ func (n *Node) Stats() Stats {
 // RoomStats is what a room holds now.
 type RoomStats struct {
 	Seats, Hosted, Links, Remotes int
+	Readers                       int
 	// Waiting are the seats without an attachment.
 	Waiting       int
 	Transfers     int // under way
@@ -98,17 +99,17 @@ type RoomStats struct {
 }
 
 // Used tells whether the room has seats, also such as wait for their next
-// attachment, or links.
+// attachment, readers or links.
 func (r *Room) Used() bool {
 	s := r.Stats()
-	return s.Seats+s.Links > 0
+	return s.Seats+s.Readers+s.Links > 0
 }
 
 // Stats returns what the room holds; all zero after its end.
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++

@@ -74,7 +74,10 @@ func (s *settings) judge(room *engine.Room, c credentials) (session.Grant, *sess
 	case c.user != "" && s.auth.User != nil:
 		return session.Grant{User: c.user}, nil
 	case !open && (c.password != "" || !s.auth.required()):
-		if !room.CheckPassword(c.password) {
+		switch {
+		case c.password == "":
+			return session.Grant{}, &session.Error{Code: session.CodePassword, Text: "the room has a password"}
+		case !room.CheckPassword(c.password):
 			return session.Grant{}, &session.Error{Code: session.CodePassword, Text: "the room has another password"}
 		}
 		return session.Grant{}, nil
@@ -98,16 +101,15 @@ func tokenCode(err error) session.Code {
 // header, the web server's own authentication, or a ticket, which cannot be used
 // again. What the grant allows on a channel is left to the caller, who refuses
 // with forbiddenChannel.
-func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (session.Grant, *refusal) {
+func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (shown credentials, grant session.Grant, why *refusal) {
 	shown, fault := h.shown(r, room)
-	if fault != nil {
-		return session.Grant{}, set.unauthorized(room, fault)
+	if fault == nil {
+		grant, fault = set.judge(room, shown)
 	}
-	grant, fault := set.judge(room, shown)
 	if fault != nil {
-		return session.Grant{}, set.unauthorized(room, fault)
+		return credentials{}, session.Grant{}, set.unauthorized(room, fault)
 	}
-	return grant, nil
+	return shown, grant, nil
 }
 
 // unauthorized is the refusal of credentials (RFC 9110, section 11.6.1; RFC 6750,

@@ -48,10 +48,16 @@ func (e *held) admit(shown credentials) (session.Grant, *session.Error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	grant, fault := e.h.settings.Load().judge(e.room, shown)
-	if fault == nil {
+	if fault == nil || unasked(fault, shown) {
 		e.shown, e.grant = shown, &grant
 	}
 	return grant, fault
+}
+
+// unasked tells whether all that is missing is a password, which a session that
+// is resumed need not show again.
+func unasked(fault *session.Error, shown credentials) bool {
+	return fault != nil && fault.Code == session.CodePassword && shown.password == ""
 }
 
 // again judges the credentials again. What is allowed by them now in another way
@@ -63,6 +69,9 @@ func (e *held) again() {
 		return
 	}
 	grant, fault := e.h.settings.Load().judge(e.room, e.shown)
+	if unasked(fault, e.shown) {
+		fault = nil
+	}
 	if fault == nil && !reflect.DeepEqual(grant, *e.grant) {
 		fault = &session.Error{Code: session.CodeToken, Text: "the server's configuration has changed: show the credentials again"}
 	}

@@ -69,7 +69,9 @@ type settings struct {
 	origins   map[string]bool
 	anyOrigin bool
 	auth      Auth
-	limits    Limits
+	// crossOrigin judges what is not safe to do in another site's name.
+	crossOrigin *http.CrossOriginProtection
+	limits      Limits
 }
 
 // Configure replaces the settings. Those of Auth and the rate hold for sessions
@@ -77,7 +79,10 @@ type settings struct {
 // else, ends with 4001 and may be resumed. The other limits hold from a session's
 // next connection on. It fails, and changes nothing, if an origin is not valid.
 func (h *Handler) Configure(s Settings) error {
-	set := &settings{rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults()}
+	set := &settings{
+		rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults(),
+		crossOrigin: http.NewCrossOriginProtection(),
+	}
 	for _, o := range s.Origins {
 		if o == "*" {
 			set.anyOrigin = true
@@ -88,6 +93,9 @@ func (h *Handler) Configure(s Settings) error {
 			return err
 		}
 		set.origins[origin.String()] = true
+		if err := set.crossOrigin.AddTrustedOrigin(origin.String()); err != nil {
+			return fmt.Errorf("origin %q: %w", o, err)
+		}
 	}
 	h.settings.Store(set)
 	h.holdAgain()

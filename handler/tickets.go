@@ -2,7 +2,6 @@ package handler
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"sync"
@@ -91,33 +90,16 @@ var (
 
 // serveTicket gives out a ticket for a room (docs/gateway.md, "Credentials").
 func (h *Handler) serveTicket(w http.ResponseWriter, r *http.Request) {
-	if !allowed(w, r, http.MethodPost) {
+	v, ok := h.visit(w, r, http.MethodPost)
+	if !ok {
 		return
 	}
-	set := h.settings.Load()
-	room, why := h.room(r, set)
-	if why != nil {
-		h.refuse(w, why)
-		return
-	}
-	shown, fault := h.shown(r, room)
-	if fault == nil {
-		_, fault = set.judge(room, shown)
-	}
-	if fault != nil {
-		h.refuse(w, set.unauthorized(room, fault))
-		return
-	}
-	id, ok := h.tickets.add(room, shown, network(h.clientIP(r)))
+	id, ok := h.tickets.add(v.room, v.shown, network(h.clientIP(r)))
 	if !ok {
 		h.refuse(w, tooManyTickets)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusCreated)
-	// An error is the client's going away.
-	_ = json.NewEncoder(w).Encode(struct {
+	respond(w, http.StatusCreated, struct {
 		Ticket  string `json:"ticket"`
 		Expires int    `json:"expires"` // seconds
 	}{id, int(ticketTime.Seconds())})

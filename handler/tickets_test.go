@@ -70,7 +70,14 @@ func TestTicketRequests(t *testing.T) {
 	request(t, http.MethodGet, url, nil).want(http.StatusMethodNotAllowed)
 	request(t, http.MethodPost, s.server.URL+"/genosrtc/rooms/nowhere/tickets", nil).want(http.StatusNotFound)
 	request(t, http.MethodPost, url, http.Header{"Origin": {"https://elsewhere.example"}}).want(http.StatusForbidden)
-	a := request(t, http.MethodPost, url, nil)
+	s.h.Configure(Settings{Origins: []string{"https://app.example"}})
+	preflight := request(t, http.MethodOptions, url, http.Header{
+		"Origin": {"https://app.example"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization"},
+	})
+	if preflight.status != http.StatusNoContent || preflight.header.Get("Access-Control-Allow-Origin") != "https://app.example" {
+		t.Errorf("preflight: %d %v", preflight.status, preflight.header)
+	}
+	a := request(t, http.MethodPost, url, http.Header{"Origin": {"https://app.example"}})
 	var answer struct {
 		Ticket  string
 		Expires int

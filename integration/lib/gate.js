@@ -7,6 +7,7 @@ export class Gate {
   #target
   #server
   #sockets = new Set()
+  #webSockets = new Set()
 
   /** A gate lets connections to `port` through to `target`, another port of the loopback interface. */
   constructor(port, target) {
@@ -24,10 +25,12 @@ export class Gate {
   open() {
     this.#server = net.createServer(socket => {
       const onward = net.connect(this.#target, '127.0.0.1')
+      socket.once('data', head => /^upgrade: websocket/im.test(head) && this.#webSockets.add(socket).add(onward))
       for (const [one, other] of [[socket, onward], [onward, socket]]) {
         this.#sockets.add(one)
         one.on('error', () => {}).on('close', () => {
           this.#sockets.delete(one)
+          this.#webSockets.delete(one)
           other.destroy()
         })
         one.pipe(other)
@@ -35,6 +38,11 @@ export class Gate {
     })
     return new Promise((resolve, reject) =>
       this.#server.once('error', reject).listen(this.#port, '127.0.0.1', resolve))
+  }
+
+  /** stall lets nothing more through on the WebSockets that are open, and does not close them: a network that is gone. */
+  stall() {
+    for (const socket of this.#webSockets) socket.unpipe().pause()
   }
 
   /** cut ends all connections, and refuses others. */

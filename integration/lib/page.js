@@ -3,7 +3,7 @@
 import { chromium } from 'playwright-core'
 import { within } from './until.js'
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 
 // No page is slowed down because it is not looked at, and Chromium asks for nothing by itself.
 const FLAGS = [

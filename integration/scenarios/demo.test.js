@@ -95,6 +95,7 @@ test('a file of 20 MB between two demo pages, while the server is killed and sta
     await here.server.kill()
     for (const demo of demos) await demo.locator('#status[data-state=reconnecting]').waitFor()
     for (const demo of demos) assert.ok((await demo.evaluate(() => window.bars.at(-1))) < 1)
+    for (const demo of demos) await demo.getByText(/Next try in \d+ s/).waitFor()
   })
   await check(t, 'started again, both pages are who they were, and the file arrives', async () => {
     await here.server.start()

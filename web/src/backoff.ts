@@ -1,3 +1,5 @@
+import { onWake } from './wake.ts'
+
 const shortest = 500
 const longest = 30_000
 
@@ -7,21 +9,22 @@ const longest = 30_000
  */
 export function backoff(failures: number): number {
   const most = Math.min(longest, shortest * 2 ** failures)
-  return most / 2 + (Math.random() * most) / 2
+  return Math.ceil(most / 2 + (Math.random() * most) / 2)
 }
 
-/** Waits; less if `signal` is aborted, or the browser says that the network is back. */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+/** Waits; less if `signal` is aborted, or waiting is no longer of use. Resolves with whether it was all of the time. */
+export function pause(milliseconds: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const done = () => {
+    const done = (whole: boolean) => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      globalThis.removeEventListener?.('online', done)
-      resolve()
+      signal.removeEventListener('abort', cut)
+      sleep()
+      resolve(whole)
     }
-    const timer = setTimeout(done, milliseconds)
-    signal.addEventListener('abort', done)
-    globalThis.addEventListener?.('online', done)
-    if (signal.aborted) done()
+    const cut = () => done(false)
+    const timer = setTimeout(done, milliseconds, true)
+    const sleep = onWake(cut)
+    signal.addEventListener('abort', cut)
+    if (signal.aborted) cut()
   })
 }

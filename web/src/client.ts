@@ -26,8 +26,10 @@ export interface JoinOptions {
   history?: number
   /**
    * Keeps the session when the page is reloaded, in sessionStorage: same peer id, and the messages
-   * that came meanwhile. Others see you leave only when the session's time is up. Default false:
-   * a page that ends leaves the room.
+   * that came meanwhile. Sends that were not acknowledged go on too, the first 1 MiB of them; what
+   * becomes of them the next page hears by {@link RoomEvents.error} alone. Transfers end with the page, in both
+   * directions, and so does everything when the page crashes. Others see you leave only when the
+   * session's time is up. Default false: a page that ends leaves the room.
    */
   persist?: boolean
 }
@@ -95,7 +97,7 @@ export interface RoomEvents {
   'peer:lost': [peerId: string, type?: string]
   /** A send did not reach one of its recipients. */
   result: [undelivered: Undelivered]
-  /** What {@link Room.state} has become. */
+  /** What {@link Room.state} has become. While reconnecting it comes twice for each try: when it is waited for, and when it begins. */
   state: [state: RoomState]
   /** The room is connected again. The first connection is {@link join} itself. */
   open: [peerId: string]
@@ -108,12 +110,30 @@ export interface RoomEvents {
    * {@link Room.id} is another, and `open` and `peer:join` come.
    */
   'session:lost': [reason: string]
-  /** The server complained about something that is no send. */
+  /** The server complained about something that is no send, or refused a send of the page before this one (`persist`). */
   error: [error: RoomError]
 }
 
-/** What a room is doing: `ended` is for good. */
-export type RoomState = 'connecting' | 'open' | 'reconnecting' | 'ended'
+/** What a room is doing, for user interfaces. */
+export type RoomState =
+  /** Before {@link join} resolves. */
+  | { readonly status: 'connecting' }
+  | { readonly status: 'open' }
+  /**
+   * The connection was lost. The client dials again after 0.5 s, then twice as long each time up to 30 s,
+   * half of it at random; at once when the browser is online again or the page is looked at again.
+   */
+  | {
+      readonly status: 'reconnecting'
+      /** Counts the tries from 1. */
+      readonly attempt: number
+      /** When that try begins, as Date.now() has it; undefined while it is under way. */
+      readonly next?: number
+      /** What went wrong, for people. */
+      readonly reason: string
+    }
+  /** For good; the code is `left` if the room was left. */
+  | { readonly status: 'closed'; readonly error: RoomError }
 
 /** The events of a channel with the arguments that their listeners get. */
 export interface ChannelEvents {
@@ -175,8 +195,9 @@ export interface Channel {
    * each recipient has it or was given up. It rejects with a {@link RoomError} when it was refused.
    * A recipient that was not reached is reported by the room's `result` event.
    *
-   * Sends wait while there is no connection, up to 16 MiB. They arrive once, and messages in order,
-   * unless the session was lost (`session:lost`).
+   * Sends wait while there is no connection, up to 16 MiB of messages and 1,000 transfers; more is
+   * refused with `queue_full`, and nothing that waits is dropped for it. They arrive once, and messages
+   * in order, unless the session was lost (`session:lost`).
    */
   send(data: unknown, options?: SendOptions): Promise<void>
   /** The same as GenosDB has it. */
@@ -229,4 +250,38 @@ export function join(url: string | URL | null, room: string, options: JoinOption
   return new Promise((resolve, reject) => {
     new JoinedRoom(roomAddress(url, room), room, options, resolve, reject)
   })
+}
+
+/** Options of {@link gdb}; those of GenosDB's that are no business of this server are ignored, such as `rtc`. */
+export interface DatabaseOptions extends JoinOptions {
+  /** Where the server's handler is mounted, as {@link join} takes it. Default: the folder that this module was loaded from. */
+  url?: string | URL | null
+  [ofGenosDB: string]: unknown
+}
+
+/** What {@link gdb} resolves with: of GenosDB's database, the room. There is no graph. */
+export interface Database {
+  readonly room: Room
+  /** {@link Room.id} */
+  readonly selfId: string
+}
+
+/**
+ * Joins the room of a database as GenosDB does, so that an application written for `db.room` changes
+ * nothing but its import. Resolves and rejects as {@link join} does.
+ *
+ *     import { gdb } from 'https://example.com/genosrtc/client.js'
+ *     const db = await gdb('demo', { rtc: true })
+ *     db.room.channel('chat').send('hello')
+ *
+ * Audio, video and cells are GenosDB's alone.
+ */
+export async function gdb(name: string, options: DatabaseOptions = {}): Promise<Database> {
+  const room = await join(options.url ?? null, name, options)
+  return {
+    room,
+    get selfId() {
+      return room.id
+    },
+  }
 }

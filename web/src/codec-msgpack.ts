@@ -1,12 +1,12 @@
-import { decode, encode } from '@msgpack/msgpack'
 import type { Codec } from './codec.ts'
 import type { ServerMessage } from './message.ts'
+import { decode, encode } from './msgpack.ts'
 
 /** MessagePack in binary WebSocket messages; bytes are `bin`. */
 export const msgpackCodec: Codec = {
   subprotocol: 'genosrtc.v1.msgpack',
 
-  encode: (message) => encode(message, { ignoreUndefined: true }),
+  encode,
 
   decode(frame) {
     if (typeof frame === 'string') throw new TypeError('text where MessagePack was agreed')

@@ -4,6 +4,7 @@ import type { ClientMessage, ErrorMessage, Hello, ServerMessage, Welcome } from 
 
 const handshake = 10_000 // from dialling to welcome
 const heartbeat = 20_000
+const impatience = 5_000 // for an answer to a probe
 
 /** How a connection ended. */
 export interface Ending {
@@ -26,11 +27,12 @@ export interface Listener {
 /** One WebSocket, from dialling over hello and welcome to its end. After its end it calls nobody. */
 export class Connection {
   private readonly socket: WebSocket
-  private readonly deadline: ReturnType<typeof setTimeout>
+  private deadline: ReturnType<typeof setTimeout>
   private pulse?: ReturnType<typeof setInterval>
   private state: 'dialling' | 'greeting' | 'welcomed' | 'ended' = 'dialling'
   private complaint?: ErrorMessage
-  private alive = true
+  private heard = 0 // messages, and beats at which an upload had moved
+  private heardBefore = -1 // at the last beat
   private unsent = 0
 
   constructor(
@@ -68,7 +70,7 @@ export class Connection {
 
   private receive(frame: string | ArrayBuffer): void {
     if (this.state === 'ended') return
-    this.alive = true
+    this.heard++
     let message: ServerMessage
     try {
       message = this.codec.decode(frame)
@@ -90,14 +92,33 @@ export class Connection {
 
   /**
    * A browser does not notice a network that is gone. So we ask for a sign of life, and end the
-   * connection if there was none since the last beat; an upload that proceeds is one.
+   * connection if there was none since the last beat.
    */
   private beat(): void {
-    if (this.socket.bufferedAmount !== this.unsent) this.alive = true
-    if (!this.alive) return this.cut('the server is silent')
-    this.alive = false
-    this.unsent = this.socket.bufferedAmount
+    this.look()
+    if (this.heard === this.heardBefore) return this.cut('the server is silent')
+    this.heardBefore = this.heard
     this.say({ op: 'ping', id: 0 })
+  }
+
+  /** There is reason to doubt the connection: asks for a sign of life now, and waits less for it. */
+  probe(): void {
+    if (this.state !== 'welcomed') return
+    this.look()
+    const { heard } = this
+    this.say({ op: 'ping', id: 0 })
+    clearTimeout(this.deadline)
+    this.deadline = setTimeout(() => {
+      this.look()
+      if (this.heard === heard) this.cut('the server is silent')
+    }, impatience)
+  }
+
+  // An upload that proceeds is a sign of life.
+  private look(): void {
+    const { bufferedAmount } = this.socket
+    if (bufferedAmount !== this.unsent) this.heard++
+    this.unsent = bufferedAmount
   }
 
   private end(code: number, reason: string): void {

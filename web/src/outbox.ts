@@ -34,6 +34,22 @@ export class Outbox {
     this.entries.push(entry)
   }
 
+  /** Appends an entry that an earlier page may have sent. */
+  restore(entry: Entry): void {
+    this.add(entry)
+    this.written++ // as far as anybody knows
+  }
+
+  /** The first frames that wait, with at most `most` bytes together. */
+  first(most: number): Frame[] {
+    const frames: Frame[] = []
+    for (const { frame, size } of this.entries) {
+      if (!frame || (most -= size) < 0) break
+      frames.push(frame)
+    }
+    return frames
+  }
+
   /** The entry's Blob was read. */
   fill(entry: Entry, frame: Frame): void {
     const size = sizeOf(frame)

@@ -3,6 +3,7 @@ import { backoff, pause } from './backoff.ts'
 import { RoomChannel, type Send } from './channel.ts'
 import type { Channel, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
+import { jsonCodec } from './codec-json.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter } from './emitter.ts'
 import { ended, Failure, unreadable } from './error.ts'
@@ -14,20 +15,22 @@ import { Reach } from './reach.ts'
 import { refusal } from './refusal.ts'
 import { SentLog } from './sent.ts'
 import { Session } from './session.ts'
-import { TicketStore, watchPage } from './ticket.ts'
+import { TicketStore, watchPage, type Ticket } from './ticket.ts'
 import { Receiver } from './transfer/receiver.ts'
 import { Sender } from './transfer/sender.ts'
+import { onWake } from './wake.ts'
 
 const patience = 10_000
 const stable = 5_000 // a connection that lasted so long was no failure
 const farewell = 2_000
+const keeps = 1024 * 1024 // bytes of sends that outlive their page
 
 /** A room: one connection after the other, and what outlives them. */
 export class JoinedRoom implements Room {
   id = ''
   mesh = ''
   identity: 'session' | 'server' = 'session'
-  state: RoomState = 'connecting'
+  state: RoomState = { status: 'connecting' }
 
   private readonly events = new Emitter<RoomEvents>()
   readonly on = this.events.on.bind(this.events) as Room['on']
@@ -71,21 +74,24 @@ export class JoinedRoom implements Room {
     const tickets = new TicketStore(`genosrtc ${address}`)
     const ticket = options.persist ? tickets.take() : undefined
     this.session = new Session(ticket, (message) => this.say(message))
-    this.sender = new Sender(ticket?.transfer ?? 0, (message) => this.say(message))
+    this.sender = new Sender(ticket?.transfer ?? 0, ticket?.ended ?? [], (message) => this.say(message))
+    ticket?.sends.forEach((text) => this.restore(text))
     const unwatch = watchPage(
       (mayReturn) => {
         const { ticket } = this.session
         if (!options.persist && !mayReturn) this.say({ op: 'leave' })
-        else if (options.persist && ticket) tickets.put({ ...ticket, transfer: this.sender.lastTransfer })
+        else if (options.persist && ticket) tickets.put({ ...ticket, ...this.unfinished() })
       },
       () => tickets.take(),
     )
+    const sleep = onWake(() => this.current?.probe())
     const timeout = options.timeout ?? patience
     this.deadline = setTimeout(() => {
       this.stop(new Failure('timeout', `room ${name} at ${address}: not joined within ${timeout / 1000} s: ${this.trouble}`))
     }, timeout)
     this.over = this.run().then(() => {
       unwatch()
+      sleep()
       failed(this.stopped!) // without effect if we had joined
     })
   }
@@ -139,7 +145,7 @@ export class JoinedRoom implements Room {
       if (!this.stopped) {
         if (ending.opened) {
           this.refused(verdict(ending))
-          this.trouble = ending.complaint?.message ?? ending.reason
+          this.trouble = ending.complaint?.message || ending.reason || 'the connection was lost'
         } else {
           const why = await refusal(this.address, this.stopping.signal)
           this.refused(why.error)
@@ -148,12 +154,17 @@ export class JoinedRoom implements Room {
         }
       }
       if (this.stopped) break
-      if (this.link) this.down(ending, false)
       if (performance.now() - began > stable) failures = 0
-      await pause(Math.max(wait, backoff(failures)), this.stopping.signal)
+      wait = Math.max(wait, backoff(failures))
+      const retry = { status: 'reconnecting', attempt: failures + 1, reason: this.trouble } as const
+      const waiting = { ...retry, next: Date.now() + wait }
+      if (this.link) this.down(ending, waiting)
+      else this.again(waiting)
+      if (!(await pause(wait, this.stopping.signal))) failures = -1 // what failed before says nothing now
+      if (!this.stopped) this.again(retry)
     }
     clearTimeout(this.deadline)
-    this.down(ending, true)
+    this.down(ending, { status: 'closed', error: this.stopped! })
   }
 
   // One connection, from dialling to its end.
@@ -182,7 +193,7 @@ export class JoinedRoom implements Room {
 
   private welcomed(connection: Connection, welcome: Welcome): void {
     const lost = this.session.welcomed(welcome)
-    const first = this.state === 'connecting'
+    const first = this.state.status === 'connecting'
     this.link = connection
     this.limits = welcome.limits
     clearTimeout(this.deadline)
@@ -196,7 +207,7 @@ export class JoinedRoom implements Room {
     this.identity = welcome.identity
     const present = new Set(welcome.peers.map(({ peer }) => peer))
     this.part((peer) => !present.has(peer))
-    this.enter('open')
+    this.enter({ status: 'open' })
     if (first) {
       this.joined(this)
       setTimeout(() => this.release())
@@ -290,9 +301,12 @@ export class JoinedRoom implements Room {
   }
 
   private enter(state: RoomState): void {
-    if (state === this.state) return
     this.state = state
     this.events.emit('state', state)
+  }
+
+  private again(state: RoomState): void {
+    if (this.state.status !== 'connecting') this.enter(state)
   }
 
   private meet(peer: string, type?: string): void {
@@ -344,6 +358,23 @@ export class JoinedRoom implements Room {
     })
   }
 
+  // What the next page needs beside the session itself.
+  private unfinished(): Pick<Ticket, 'transfer' | 'ended' | 'sends'> {
+    const frames = this.outbox.first(keeps)
+    const sends = frames.map((frame) => jsonCodec.encode(this.codec.decode(typeof frame === 'string' ? frame : frame.buffer) as ClientMessage) as string)
+    return { transfer: this.sender.lastTransfer, ended: this.sender.current, sends }
+  }
+
+  // A send of an earlier page: what has come of it can be told to nobody but the room.
+  private restore(text: string): void {
+    const message = jsonCodec.decode(text) as unknown as Extract<ClientMessage, { op: 'send' }>
+    const frame = this.codec.encode(message)
+    const settle = (error?: unknown) => error && this.tell(() => this.events.emit('error', error as Failure))
+    this.lastSeq = message.seq
+    this.sent.add(message.seq, new Reach(message.channel, message.meta, undefined))
+    this.outbox.restore({ seq: message.seq, size: sizeOf(frame), frame, gone: true, settle })
+  }
+
   private flush(): void {
     const { link } = this
     if (link) this.outbox.flush((frame) => link.write(frame), this.frameLimit)
@@ -366,21 +397,21 @@ export class JoinedRoom implements Room {
   }
 
   // The connection is gone, and everything that lives with it; at last also what would outlive it.
-  private down({ code, reason }: Ending, final: boolean): void {
+  private down({ code, reason }: Ending, state: RoomState): void {
+    const error = state.status === 'closed' ? state.error : undefined
     this.release()
     this.link = undefined
     this.pings.close('disconnected')
     this.sender.suspend()
     this.receiver.suspend()
-    if (final) {
-      this.outbox.close(this.stopped!)
-      this.sender.close(this.stopped!)
-      this.receiver.close(this.stopped!)
+    if (error) {
+      this.outbox.close(error)
+      this.sender.close(error)
+      this.receiver.close(error)
       this.session.close()
     }
-    const refused = final && this.stopped!.code !== 'left'
-    this.enter(final ? 'ended' : 'reconnecting')
-    this.events.emit('close', { code, reason, final, ...(refused && { error: this.stopped! }) })
-    if (final) this.part(() => true)
+    this.enter(state)
+    this.events.emit('close', { code, reason, final: !!error, ...(error && error.code !== 'left' && { error }) })
+    if (error) this.part(() => true)
   }
 }

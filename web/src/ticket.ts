@@ -5,6 +5,10 @@ export interface Ticket {
   ack: number
   /** The highest number of a transfer of ours. */
   transfer: number
+  /** The transfers of ours that ended with the page. */
+  ended: number[]
+  /** Our sends that were not acknowledged, as JSON. */
+  sends: string[]
 }
 
 /**
@@ -18,16 +22,18 @@ export class TicketStore {
     try {
       const ticket = JSON.parse(sessionStorage.getItem(this.key) ?? 'null')
       sessionStorage.removeItem(this.key)
-      return ticket ?? undefined
+      return ticket ? { ended: [], sends: [], ...ticket } : undefined // an earlier version of this file had fewer fields
     } catch {
       return undefined // no storage here, or none that we may use
     }
   }
 
   put(ticket: Ticket): void {
-    try {
-      sessionStorage.setItem(this.key, JSON.stringify(ticket))
-    } catch {} // the next page starts anew
+    for (const sends of [ticket.sends, []]) {
+      try {
+        return sessionStorage.setItem(this.key, JSON.stringify({ ...ticket, sends }))
+      } catch {} // it has no place for so much; or none at all, and the next page starts anew
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { TestServer } from './server.js'
 // What a browser has and Node 20 does not.
 globalThis.WebSocket ??= WebSocket
 
-export const { join } = await import('../dist/client.js')
+export const { gdb, join } = await import('../dist/client.js')
 
 /** Starts a server and joins it; everything ends with the test. */
 export async function setUp(t, options = {}) {

@@ -4,11 +4,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { next, setUp, until } from './helpers.js'
 
+function describe(event, arg, type) {
+  if (event === 'close') return `close ${arg.final ? 'final' : 'for now'}`
+  if (event !== 'state') return `${event} ${type ?? arg}`
+  return `state ${arg.status}${arg.status === 'reconnecting' ? (arg.next ? ', waits' : ', tries') : ''}`
+}
+
 /** Everything that a room tells, as text. */
 function diary(room) {
   const lines = []
   for (const event of ['state', 'session:lost', 'open', 'close', 'peer:join', 'peer:leave']) {
-    room.on(event, (arg, type) => lines.push(event === 'close' ? `close ${arg.final ? 'final' : 'for now'}` : `${event} ${type ?? arg}`))
+    room.on(event, (arg, type) => lines.push(describe(event, arg, type)))
   }
   return lines
 }
@@ -23,13 +29,13 @@ test('a lost connection is resumed: same id, and nobody left', async (t) => {
   const opened = next(room, 'open')
   server.drop()
   assert.deepEqual(await closed, [{ code: 1006, reason: '', final: false }])
-  assert.equal(room.state, 'reconnecting')
+  assert.equal(room.state.status, 'reconnecting')
   assert.deepEqual(room.getPeers(), { [superpeer]: { type: 'superpeer' } })
   await assert.rejects(room.ping(), { code: 'disconnected' })
   assert.deepEqual(await opened, [id])
-  assert.equal(room.state, 'open')
+  assert.deepEqual(room.state, { status: 'open' })
   await room.channel('chat').send('again')
-  assert.deepEqual(lines, ['state reconnecting', 'close for now', 'state open', `open ${id}`])
+  assert.deepEqual(lines, ['state reconnecting, waits', 'close for now', 'state reconnecting, tries', 'state open', `open ${id}`])
 })
 
 test('who came and went meanwhile is told after', async (t) => {
@@ -42,7 +48,7 @@ test('who came and went meanwhile is told after', async (t) => {
   server.peers.delete(leaving.id)
   const coming = server.addPeer('session')
   await next(room, 'peer:join')
-  assert.deepEqual(lines.slice(2), [`peer:leave ${leaving.id}`, 'state open', `open ${room.id}`, 'peer:join session'])
+  assert.deepEqual(lines.slice(3), [`peer:leave ${leaving.id}`, 'state open', `open ${room.id}`, 'peer:join session'])
   assert.deepEqual(room.getPeers()[coming.id], { type: 'session' })
 })
 
@@ -55,10 +61,11 @@ for (const reason of ['expired', 'overflow', 'unknown']) {
     server.lose(reason)
     await next(room, 'open')
     assert.notEqual(room.id, before)
-    await until(() => lines.length === 7)
+    await until(() => lines.length === 8)
     assert.deepEqual(lines, [
-      'state reconnecting',
+      'state reconnecting, waits',
       'close for now',
+      'state reconnecting, tries',
       `session:lost ${reason}`,
       'peer:leave superpeer',
       'state open',
@@ -127,7 +134,8 @@ test('a connection that another has taken over is not resumed', async (t) => {
   server.sessions[0].ws.close(4000, 'resumed elsewhere')
   const [{ code, final, error }] = await closed
   assert.deepEqual([code, final, error.code], [4000, true, 'resumed_elsewhere'])
-  assert.equal(room.state, 'ended')
+  assert.equal(room.state.status, 'closed')
+  assert.equal(room.state.error.code, 'resumed_elsewhere')
   await new Promise((resolve) => setTimeout(resolve, 600)) // it would have dialled
   assert.equal(server.dials.length, length)
 })
@@ -235,6 +243,40 @@ test('waits longer from try to try, and returns', async (t) => {
   assert.ok(c - b >= 950, `third try after ${c - b} ms`)
   server.refusal = null
   await next(room, 'open')
+})
+
+test('says when it will try again, how often it has, and why', async (t) => {
+  const { room, server } = await setUp(t)
+  server.refusal = { status: 503, headers: {}, detail: 'starting' }
+  const states = []
+  room.on('state', (state) => states.push({ ...state, in: state.next && state.next - Date.now() }))
+  server.drop()
+  await until(() => states.length === 5)
+  assert.deepEqual(
+    states.map(({ status, attempt, next, reason }) => [status, attempt, next > 0, reason]),
+    [1, 1, 2, 2, 3].map((attempt, n) => ['reconnecting', attempt, n % 2 === 0, n < 2 ? 'the connection was lost' : 'starting']),
+  )
+  for (const [n, least] of [[0, 250], [2, 500], [4, 1000]]) assert.ok(states[n].in > least - 20 && states[n].in <= 2 * least, states[n].in) // prettier-ignore
+  await room.leave()
+  assert.equal(room.state.error.code, 'left')
+})
+
+test('leaving as soon as the connection is lost', async (t) => {
+  const { room, server } = await setUp(t)
+  const { length } = server.dials
+  let took
+  const left = new Promise((resolve) => {
+    room.on('state', ({ status }) => {
+      if (status !== 'reconnecting') return
+      const began = performance.now()
+      resolve(room.leave().then(() => (took = performance.now() - began)))
+    })
+  })
+  server.drop()
+  await left
+  assert.ok(took < 100, `it took ${took} ms`) // the first try would have come after 250
+  assert.equal(room.state.status, 'closed')
+  assert.equal(server.dials.length, length)
 })
 
 test('heeds Retry-After', async (t) => {

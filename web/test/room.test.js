@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
-import { join, next, setUp, startServer, until } from './helpers.js'
+import { gdb, join, next, setUp, startServer, until } from './helpers.js'
 import { TestServer } from './server.js'
 
 test('a room knows itself and its peers', async (t) => {
@@ -34,6 +34,15 @@ test('a room knows itself and its peers', async (t) => {
     server.announce(event, { id: 'x' })
     assert.deepEqual(await heard, ['x', undefined])
   }
+})
+
+test('gdb(), as GenosDB has it', async (t) => {
+  const server = await startServer(t)
+  server.rooms.set('secret', { password: 'open sesame' })
+  const db = await gdb('secret', { url: server.url, password: 'open sesame', rtc: { relayUrls: ['wss://relay.example'], cells: true } })
+  assert.equal(db.selfId, db.room.id)
+  await db.room.leave()
+  await assert.rejects(gdb('nowhere', { url: server.url }), { code: 'not_found' })
 })
 
 test('listeners that are added at once miss nothing', async (t) => {

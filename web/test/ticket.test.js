@@ -94,3 +94,109 @@ test('without persist a page that ends leaves the room', async (t) => {
   assert.equal(server.sessions.length, 0)
   assert.equal(kept.size, 0)
 })
+
+/** The page of a room ends, and its connection. */
+function end(room, server, tell) {
+  tell('pagehide', false)
+  room.on('close', () => room.leave())
+  const closed = next(room, 'close', ({ final }) => final)
+  server.peers.get(room.id).ws.terminate()
+  return closed
+}
+
+for (const protocols of [['msgpack', 'msgpack'], ['json', 'json'], ['msgpack', 'json']]) {
+  test(`persist: what was not acknowledged goes on from the next page, once: ${protocols}`, async (t) => {
+    const { tell } = open(t)
+    const server = await startServer(t)
+    const got = []
+    server.addPeer('browser', ({ data, meta }) => got.push([data, meta]))
+    const first = await join(server.url, 'demo', { persist: true, protocol: protocols[0] })
+    const chat = first.channel('chat')
+    const swallow = (sends) => sends.map((send) => send.catch(() => {}))
+    server.holdAcks = true
+    swallow([chat.send('had'), chat.send(new Uint8Array([1, 2, 3]), null, { name: 'a' })])
+    await until(() => got.length === 2)
+    server.silent = true
+    swallow([chat.send({ $bin: 'no bytes', n: -1.5 }), chat.send('é')])
+    await end(first, server, tell)
+    server.silent = server.holdAcks = false
+
+    const second = await join(server.url, 'demo', { persist: true, protocol: protocols[1] })
+    t.after(() => second.leave())
+    assert.equal(second.id, first.id)
+    await second.channel('chat').send('last')
+    assert.deepEqual(
+      got.map(([data, meta]) => [data instanceof Uint8Array ? [...data] : data, meta ?? null]),
+      [['had', null], [[1, 2, 3], { name: 'a' }], [{ $bin: 'no bytes', n: -1.5 }, null], ['é', null], ['last', null]], // prettier-ignore
+    )
+  })
+}
+
+test('persist: 1 MiB of sends at most, the first ones', async (t) => {
+  const { kept, tell } = open(t)
+  const server = await startServer(t)
+  const first = await join(server.url, 'demo', { persist: true })
+  server.silent = true
+  for (let n = 0; n < 12; n++) first.channel('chat').send(`${n}`.repeat(100_000 / `${n}`.length)).catch(() => {})
+  await end(first, server, tell)
+  const [ticket] = kept.values()
+  assert.equal(JSON.parse(ticket).sends.length, 10)
+  server.silent = false
+})
+
+test('persist: where the storage has no place for the sends, the session goes on without them', async (t) => {
+  const { tell } = open(t)
+  const { setItem } = sessionStorage
+  sessionStorage.setItem = (key, value) => {
+    if (value.length > 5_000_000) throw new DOMException('full', 'QuotaExceededError')
+    setItem(key, value)
+  }
+  const server = await startServer(t)
+  const first = await join(server.url, 'demo', { persist: true })
+  server.silent = true
+  first.channel('chat').send('\0'.repeat(900_000)).catch(() => {}) // 5.4 MB in JSON
+  await end(first, server, tell)
+  server.silent = false
+  const second = await join(server.url, 'demo', { persist: true })
+  t.after(() => second.leave())
+  assert.equal(second.id, first.id)
+})
+
+test('persist: a ticket of an earlier version of this file', async (t) => {
+  const { kept, tell } = open(t)
+  const server = await startServer(t)
+  const first = await join(server.url, 'demo', { persist: true })
+  await end(first, server, tell)
+  for (const [key, ticket] of kept) {
+    const { resume, ack, transfer } = JSON.parse(ticket)
+    kept.set(key, JSON.stringify({ resume, ack, transfer }))
+  }
+  const second = await join(server.url, 'demo', { persist: true })
+  t.after(() => second.leave())
+  assert.equal(second.id, first.id)
+})
+
+test('persist: the refusal of a send of the page before is told, and its transfers are cancelled', async (t) => {
+  const { tell } = open(t)
+  const server = await startServer(t)
+  const other = await join(server.url, 'demo')
+  t.after(() => other.leave())
+  const begun = next(other.channel('file'), 'transfer', (transfer) => transfer.stream()) // and nobody reads it
+  const first = await join(server.url, 'demo', { persist: true })
+  const swallow = () => {}
+  first.channel('file').send(new Blob([new Uint8Array(8_000_000)])).catch(swallow)
+  const [{ signal }] = await begun
+  server.holdAcks = true
+  first.channel('chat').send('refused').catch(swallow)
+  await end(first, server, tell)
+
+  const second = await join(server.url, 'demo', { persist: true })
+  t.after(() => second.leave())
+  await until(() => signal.aborted)
+  const error = next(second, 'error')
+  const session = server.sessions.find(({ id }) => id === second.id)
+  await until(() => session.lastSeq > 0)
+  session.tell({ op: 'error', code: 'too_large', message: 'no', seq: session.lastSeq })
+  assert.equal((await error)[0].code, 'too_large')
+  server.holdAcks = false
+})

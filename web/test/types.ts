@@ -1,6 +1,6 @@
 // Compiled, not run: the committed declarations stand alone and say what an application needs.
 
-import { join, type Room, type RoomError, type Undelivered } from '../dist/client.js'
+import { gdb, join, type Room, type RoomError, type Undelivered } from '../dist/client.js'
 
 export async function application(): Promise<void> {
   const room: Room = await join('/genosrtc', 'demo', {
@@ -13,7 +13,11 @@ export async function application(): Promise<void> {
   room.on('peer:join', (peerId, type) => console.log(peerId.length, type?.length, room.getPeers()[peerId]?.type))
   room.on('result', ({ peer, error, meta }: Undelivered) => console.log(peer, error, meta))
   room.on('session:lost', (reason) => console.log(reason.length, room.mesh))
-  room.on('state', (state) => console.log(state === 'reconnecting', room.state))
+  room.on('state', (state) => {
+    if (state.status === 'reconnecting') console.log(state.attempt, state.next?.toFixed(), state.reason)
+    else if (state.status === 'closed') console.log(state.error.code)
+    else console.log(room.state.status)
+  })
   room.on('close', ({ final, error }) => console.log(final, error?.code))
 
   const file = room.channel('file')
@@ -35,6 +39,9 @@ export async function application(): Promise<void> {
   room.on('stream:add', () => {})
   // @ts-expect-error: the room's name is missing
   await join('/genosrtc')
+
+  const db = await gdb('demo', { rtc: { relayUrls: ['wss://relay.example'] }, url: '/genosrtc', password: 'secret' })
+  console.log(db.selfId, db.room.getPeers())
 
   console.log(await room.ping(), await room.ping('a'))
   await room.leave()

@@ -10,7 +10,7 @@ import { myName } from './me.js'
 import { Outgoing } from './outgoing.js'
 import { nameOf, People } from './people.js'
 import { showRoster, startPings } from './roster.js'
-import { showStatus } from './status.js'
+import { showStatus, showWaiting } from './status.js'
 import { noteUnread, startViews } from './views.js'
 
 const server = '/genosrtc'
@@ -75,6 +75,9 @@ function listen(room) {
   startPings(room, people, pings, show)
   show()
 
+  room.on('state', (state) => {
+    if (state.status === 'reconnecting') showWaiting(state)
+  })
   room.on('open', (id) => {
     up(id)
     renewed = false
@@ -90,7 +93,6 @@ function listen(room) {
     if (connected) log.event('The connection was lost')
     connected = false
     if (final) showStatus('ended', `The server refused: ${error?.message ?? 'the room was left'}.`)
-    else showStatus('reconnecting', 'Messages and files wait here, and go on when the server is back.')
     show()
   })
   room.on('peer:join', (id, type) => {
@@ -102,7 +104,7 @@ function listen(room) {
     const person = people.of(id)
     outgoing.peerLeft(person)
     incoming.peerLeft(person)
-    if (room.state === 'ended') return // the roster stays as it was, in grey
+    if (room.state.status === 'closed') return // the roster stays as it was, in grey
     people.leave(id)
     if (!renewed) log.event(`${nameOf(person)} left`)
     show()

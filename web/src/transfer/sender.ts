@@ -20,12 +20,18 @@ export class Sender {
 
   constructor(
     private last: number,
+    private orphans: number[], // of a page before this one, which had their payloads
     private readonly say: (message: TransferMessage) => void,
   ) {}
 
   /** The highest number that was used. */
   get lastTransfer(): number {
     return this.last
+  }
+
+  /** The numbers of those under way. */
+  get current(): number[] {
+    return this.underWay()
   }
 
   /** Resolves when each recipient has it or was given up. Aborting `signal` cancels it for all. */
@@ -90,6 +96,8 @@ export class Sender {
   /** There is a connection again, of the same session or of a new one, in which nothing has begun. */
   proceed(window: number, resumed: boolean): void {
     this.window = window
+    if (resumed) for (const transfer of this.orphans) this.say({ op: 'cancel', transfer })
+    this.orphans = []
     if (!resumed) for (const { transfer } of this.sendings.values()) transfer.restart()
     else
       for (const transfer of this.cancelled) {
