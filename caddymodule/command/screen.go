@@ -19,7 +19,8 @@ import (
 const plainEvery = 5 * time.Second
 
 // screen is where a command says how things are: lines, and below them on a
-// terminal one line that is redrawn. Several goroutines may use it at once.
+// terminal one line that is redrawn. Several goroutines may use it at once; they
+// take turns in writing, as with a log.
 type screen struct {
 	out   io.Writer
 	width func() int // of the terminal; nil: it is none

@@ -219,7 +219,7 @@ func (s *sender) isLost() bool {
 // lost on the way, in as many attempts as it takes.
 func (s *sender) transfer(ctx context.Context, was *saved) error {
 	wait := s.wait
-	var told string
+	told := "nothing" // of those who do not have it
 	for {
 		select {
 		case <-s.joined:
@@ -228,10 +228,11 @@ func (s *sender) transfer(ctx context.Context, was *saved) error {
 		results, err := s.attempt(ctx, was)
 		was = nil
 		missed := missedBy(results)
-		if missed != told && missed != "" {
+		news := missed != told
+		told = missed
+		if news && missed != "" {
 			s.screen.say("%s", missed)
 		}
-		told = missed
 		cancelled, _ := errors.AsType[*client.CancelledError](err)
 		switch {
 		case err == nil:
@@ -247,9 +248,8 @@ func (s *sender) transfer(ctx context.Context, was *saved) error {
 			return fmt.Errorf("%s was not sent: nobody took it", s.name)
 		case !wait:
 			return fmt.Errorf("nobody is in room %q to take %s: start `caddy genosrtc recv` there, or wait for somebody with --wait", s.at.room, s.name)
-		case missed == "" && told == "":
+		case news:
 			s.screen.say("waiting for somebody who takes %s", s.name)
-			told = " "
 		}
 		select {
 		case <-s.joined:
@@ -358,7 +358,14 @@ func (s *sender) done(results []client.Result) error {
 	s.mu.Lock()
 	has := len(s.has)
 	s.mu.Unlock()
-	s.screen.say("%s is with %d %s", s.name, has, map[bool]string{true: "peer", false: "peers"}[has == 1])
+	switch has {
+	case 0: // they told a process before this one
+		s.screen.say("%s has arrived", s.name)
+	case 1:
+		s.screen.say("%s is with 1 peer", s.name)
+	default:
+		s.screen.say("%s is with %d peers", s.name, has)
+	}
 	if len(s.to) > 0 && len(results) > 0 {
 		return &exitError{exitMissed, fmt.Errorf("%d of %d recipients do not have %s", len(results), len(s.to), s.name)}
 	}
