@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/browser"
+	"github.com/genosrtc/caddy-genosrtc/bench/internal/histogram"
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/wsload"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 )
@@ -22,7 +23,7 @@ type room struct {
 	start     time.Time
 	peers     []*peer
 	delivered atomic.Int64
-	latencies histogram
+	latencies histogram.Histogram
 
 	readers sync.WaitGroup
 	mu      sync.Mutex
@@ -147,7 +148,7 @@ func (r *room) hear(p *peer, text []byte) error {
 	}
 	p.heard[i] = true
 	r.delivered.Add(1)
-	r.latencies.add(now.Sub(r.start.Add(r.announces[i].at)))
+	r.latencies.Add(now.Sub(r.start.Add(r.announces[i].at)))
 	return nil
 }
 

@@ -47,7 +47,7 @@ func TestEverybodyHearsEverybody(t *testing.T) {
 	if stats.Deliveries != uint64(r.expected()) || stats.Subscriptions != 40 {
 		t.Errorf("%+v", stats)
 	}
-	if p99 := r.latencies.quantile(0.99); p99 <= 0 || p99 > 10*time.Second {
+	if p99 := r.latencies.Quantile(0.99); p99 <= 0 || p99 > 10*time.Second {
 		t.Errorf("latency %v", p99)
 	}
 }

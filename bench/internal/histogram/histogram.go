@@ -1,4 +1,5 @@
-package main
+// Package histogram counts durations.
+package histogram
 
 import (
 	"math/bits"
@@ -6,15 +7,16 @@ import (
 	"time"
 )
 
-// histogram counts durations, to a precision of 1/32, in little memory however
+// Histogram counts durations, to a precision of 1/32, in little memory however
 // many they are. Several goroutines may add to it.
-type histogram struct {
+type Histogram struct {
 	counts [precision * 40]atomic.Uint64
 }
 
 const precision = 32
 
-func (h *histogram) add(d time.Duration) {
+// Add counts a duration.
+func (h *Histogram) Add(d time.Duration) {
 	h.counts[min(bucketOf(d), len(h.counts)-1)].Add(1)
 }
 
@@ -33,9 +35,9 @@ func upperBound(bucket int) time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
-// quantile returns a duration that the fraction q of all do not exceed; 0 if
+// Quantile returns a duration that the fraction q of all do not exceed; 0 if
 // there are none.
-func (h *histogram) quantile(q float64) time.Duration {
+func (h *Histogram) Quantile(q float64) time.Duration {
 	var total uint64
 	for i := range h.counts {
 		total += h.counts[i].Load()
