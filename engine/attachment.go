@@ -167,33 +167,40 @@ func (a *Attachment) Detach() {
 	a.seat.room.post(func() { a.seat.room.detach(a) })
 }
 
-// Next waits for events and returns all that wait, appended to buf. They count
-// as waiting until the next call. Its errors end the attachment: ErrSlow,
-// ErrLeft, ErrResumed, ErrOverflow, ErrJournal, ErrClosed; but ctx's does not.
+// Next waits for events and returns all that Poll finds, appended to buf. Its
+// errors are those of Poll, which end the attachment, and ctx's, which does not.
 func (a *Attachment) Next(ctx context.Context, buf []Event) ([]Event, error) {
-	a.returned()
-	for {
-		n := len(buf)
-		var reading bool
+	for n := len(buf); ; {
 		var err error
-		if buf, reading, err = a.take(buf); err != nil || len(buf) > n {
+		if buf, err = a.Poll(buf); err != nil || len(buf) > n {
 			return buf, err
 		}
-		if reading {
-			if buf, err = a.read(buf); err != nil || len(buf) > n {
-				return buf, err
-			}
-			if err := ctx.Err(); err != nil {
-				return buf, err
-			}
-			continue
-		}
 		select {
-		case <-a.wake:
+		case <-a.Ready():
 		case <-ctx.Done():
 			return buf, ctx.Err()
 		}
 	}
+}
+
+// Ready has a value when Poll may find something, or after the attachment's end.
+// Who receives it calls Poll until that finds nothing.
+func (a *Attachment) Ready() <-chan struct{} { return a.wake }
+
+// Poll returns all events that wait, appended to buf. They count as waiting
+// until the next call. It waits for nothing but the journal. Its errors end the
+// attachment: ErrSlow, ErrLeft, ErrResumed, ErrOverflow, ErrJournal, ErrClosed.
+func (a *Attachment) Poll(buf []Event) ([]Event, error) {
+	a.returned()
+	n := len(buf)
+	buf, reading, err := a.take(buf)
+	if err != nil || len(buf) > n || !reading {
+		return buf, err
+	}
+	if buf, err = a.read(buf); err == nil && len(buf) == n {
+		a.signal() // what was read is not for the seat; there may be more
+	}
+	return buf, err
 }
 
 func (a *Attachment) returned() {

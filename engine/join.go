@@ -242,6 +242,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		a.waiting += k.Event.cost()
 	}
 	s.kept = nil
+	a.signal() // for that, and for what is to be read
 	return a, r.peersOf(s)
 }
 

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -19,6 +20,11 @@ import (
 type conn struct {
 	net.Conn
 	lastRead atomic.Int64 // Unix nanoseconds
+
+	// Of who reads.
+	early  []byte // read, but not asked for yet
+	buffer *[aheadSize]byte
+	more   bool // the last read filled its buffer: more is there, as a rule
 
 	mu      sync.Mutex
 	idle    sync.Cond // busy became false
@@ -43,16 +49,57 @@ const (
 
 	opText    = 0x81 // with the bit of a final frame
 	opBinary  = 0x82
+	opPing    = 0x89
 	opClosing = 0x88
+)
+
+// ahead are buffers for reading more than was asked for. A connection has one
+// only while data comes faster than the library's small buffer takes it, so that
+// one that waits holds little memory.
+var ahead = sync.Pool{New: func() any { return new([aheadSize]byte) }}
+
+const (
+	aheadSize = 4 << 10
+	// readSize is the size of the library's buffer. Small messages come in one
+	// read.
+	readSize = 512
 )
 
 // Read notes that the client lives.
 func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		if len(c.early) == 0 {
+			c.returnBuffer()
+		}
+		return n, nil
+	}
+	into := b
+	if c.more && len(b) < aheadSize {
+		c.buffer = ahead.Get().(*[aheadSize]byte)
+		into = c.buffer[:]
+	}
+	n, err := c.Conn.Read(into)
 	if n > 0 {
 		c.lastRead.Store(time.Now().UnixNano())
 	}
-	return n, err
+	c.more = n == len(into)
+	if c.buffer == nil {
+		return n, err
+	}
+	taken := copy(b, into[:n])
+	if c.early = into[taken:n]; len(c.early) == 0 {
+		c.returnBuffer()
+	}
+	return taken, err
+}
+
+func (c *conn) returnBuffer() {
+	if c.buffer != nil {
+		ahead.Put(c.buffer)
+		c.buffer = nil
+	}
 }
 
 // Write takes a control frame.
@@ -190,8 +237,11 @@ func (h *connHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := rw.Flush(); err != nil {
 		return nil, nil, errors.Join(err, raw.Close())
 	}
-	h.conn = &conn{Conn: raw}
+	// The buffers of net/http are larger, and would be held as long as the
+	// session.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	h.conn = &conn{Conn: raw, early: bytes.Clone(early)}
 	h.conn.idle.L = &h.conn.mu
 	h.conn.lastRead.Store(time.Now().UnixNano())
-	return h.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.conn, 2*maxFrame)), nil
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, readSize), bufio.NewWriterSize(h.conn, maxFrame+1)), nil
 }

@@ -21,9 +21,11 @@ type Conn interface {
 	// goroutine calls it, until it fails: when the connection is lost, or some
 	// time after Close was called.
 	Read() (message []byte, binary bool, err error)
-	// Write sends messages. One goroutine calls it. Whatever the error, that
-	// of ctx included, the connection is lost then.
-	Write(ctx context.Context, messages [][]byte, binary bool) error
+	// Write sends messages, which it does not keep. One goroutine calls it. What
+	// was not taken until the deadline is os.ErrDeadlineExceeded; whatever the
+	// error, the connection is lost then. The end of the session does not end
+	// it: half a message would leave no way to tell the client why.
+	Write(messages [][]byte, binary bool, deadline time.Time) error
 	// Close tells the client that the session is over, may wait a moment for
 	// it to answer, and frees the connection. It is called once, and ends Read
 	// and Write.
@@ -81,8 +83,7 @@ const (
 )
 
 // session is one session. Its reader is the goroutine of Serve. Its writer
-// takes replies from the reader, and from a third goroutine what the seat
-// hears.
+// takes replies from the reader, and what the seat hears.
 type session struct {
 	ctx  context.Context
 	end  context.CancelCauseFunc // with an *End
@@ -91,13 +92,12 @@ type session struct {
 	seat *engine.Attachment
 
 	replies chan reply
-	events  chan []engine.Event // a batch
-	written chan struct{}       // the batch was
 	pings   pings
 	decided atomic.Pointer[End] // by the reader, before it is said
 
 	// Of the writer.
 	encoding Message
+	welcomed bool // the welcome was written; seat is set before it is queued
 
 	// Of the reader.
 	last   uint64 // the highest seq of the client
@@ -117,8 +117,6 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	s := &session{
 		conn: conn, Config: cfg,
 		replies: make(chan reply, maxReplies),
-		events:  make(chan []engine.Event),
-		written: make(chan struct{}),
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 
@@ -142,7 +140,6 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 				s.seat.Detach()
 			}
 		})
-		tasks.Go(s.listen)
 		s.read()
 	}
 	for !s.lost { // last words are on their way, and the client answers
@@ -205,7 +202,7 @@ func (s *session) join() bool {
 	if seat.Mesh() != seat.ID() {
 		welcome.Mesh = seat.Mesh()
 	}
-	s.reply(reply{m: &welcome}) // before all events, as the writer prefers replies
+	s.reply(reply{m: &welcome}) // the writer listens to the seat from then on
 	return true
 }
 

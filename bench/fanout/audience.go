@@ -31,6 +31,7 @@ type audience struct {
 	delivered atomic.Int64
 	latencies atomic.Pointer[histogram.Histogram]
 	closing   atomic.Bool
+	left      chan struct{}         // closed with it
 	trouble   atomic.Pointer[error] // the first one
 }
 
@@ -39,7 +40,7 @@ const deliverWithin = 30 * time.Second
 
 // gather connects everybody, and waits until nothing is said any more.
 func gather(ctx context.Context, c contestant, url string, l load) (_ *audience, err error) {
-	a := &audience{c: c, size: l.size}
+	a := &audience{c: c, size: l.size, left: make(chan struct{})}
 	a.latencies.Store(new(histogram.Histogram))
 	defer func() {
 		if err != nil {
@@ -61,6 +62,7 @@ func gather(ctx context.Context, c contestant, url string, l load) (_ *audience,
 	a.sender = conn
 	a.conns = append(a.conns, conn)
 	a.readers.Go(func() { _, _ = io.Copy(io.Discard, conn) }) // its acknowledgements
+	a.readers.Go(a.stayAlive)
 	for before := int64(-1); before != a.read.Load(); {
 		before = a.read.Load()
 		select {
@@ -199,9 +201,30 @@ func (a *audience) note(err error) {
 	}
 }
 
+// aliveEvery is how often the clients show that they live. They do not answer
+// pings, which they would have to find in the stream first.
+const aliveEvery = 15 * time.Second
+
+func (a *audience) stayAlive() {
+	pong := frame(ws.OpPong, nil)
+	tick := time.NewTicker(aliveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-a.left:
+			return
+		}
+		for _, c := range a.conns {
+			_, _ = c.Write(pong) // who reads it notices an error
+		}
+	}
+}
+
 // leave ends all connections.
 func (a *audience) leave() {
 	a.closing.Store(true)
+	close(a.left)
 	for _, c := range a.conns {
 		_ = c.Close()
 	}
