@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/journal"
@@ -246,7 +247,10 @@ func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 
 // handOut notes what may turn out not to have arrived. It needs the lock.
 func (a *Attachment) handOut(events []Event) {
-	now := a.seat.room.now()
+	var now time.Time
+	if a.flight.known {
+		now = a.seat.room.now()
+	}
 	for _, e := range events {
 		if m, ok := e.(*Message); ok {
 			a.handed = m.Seq
@@ -259,7 +263,7 @@ func (a *Attachment) handOut(events []Event) {
 
 // push queues an event. An attachment whose queue is full is cut off, alone:
 // nobody waits for it. Progress is left out rather than fill the queue. It needs
-// the lock.
+// the lock, and signal afterwards.
 func (a *Attachment) push(e Event) {
 	full := a.waiting+a.held > 0 && a.waiting+a.held+e.cost() > a.limit
 	switch e := e.(type) {
@@ -284,7 +288,6 @@ func (a *Attachment) push(e Event) {
 	}
 	a.queue = append(a.queue, e)
 	a.waiting += e.cost()
-	a.signal()
 }
 
 // read reads messages from the journal. Having caught up, it has the queue take

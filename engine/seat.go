@@ -73,14 +73,36 @@ func (s *Seat) resumable() bool { return s.resume > 0 }
 // push hands an event to the attachment. Without one the seat keeps what lasts.
 func (s *Seat) push(e Event) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if _, ok := e.(Pong); ok {
 		s.pings--
 	}
-	if a := s.attached; a != nil && a.err == nil {
+	a := s.attached
+	if a != nil && a.err == nil {
 		a.push(e)
 	} else {
 		s.keep(e, neverHandedOut)
+	}
+	s.mu.Unlock()
+	if a != nil {
+		a.signal()
+	}
+}
+
+// pushAll is push for the messages of others. A seat without an attachment has
+// them in the journal.
+func (s *Seat) pushAll(posted []*posting) {
+	s.mu.Lock()
+	a := s.attached
+	if a != nil {
+		for _, p := range posted {
+			if p.seat != s && a.err == nil {
+				a.push(p.told)
+			}
+		}
+	}
+	s.mu.Unlock()
+	if a != nil {
+		a.signal() // not under the lock, which the reader takes at once
 	}
 }
 

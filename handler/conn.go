@@ -149,7 +149,8 @@ func (c *conn) writeFrames(frames net.Buffers, deadline time.Time) error {
 	case len(frames) == 1:
 		_, err = c.Conn.Write(frames[0])
 	default:
-		_, err = frames.WriteTo(c.Conn)
+		rest := frames // it is consumed
+		_, err = rest.WriteTo(c.Conn)
 	}
 	return c.finish(err)
 }

@@ -36,8 +36,14 @@ type socket struct {
 	reading atomic.Bool
 }
 
-// outputs are the buffers that small messages are put together in.
-var outputs = sync.Pool{New: func() any { return new([]byte) }}
+// output is a write: small messages put together, and large ones between them.
+// A socket that writes nothing has none.
+type output struct {
+	small  []byte
+	pieces net.Buffers
+}
+
+var outputs = sync.Pool{New: func() any { return new(output) }}
 
 // inputs are the buffers that messages are read into. They grow with the
 // messages, so that not every large one grows one anew; a socket that waits for
@@ -102,10 +108,9 @@ func (s *socket) Write(messages [][]byte, binary bool, deadline time.Time) error
 	if binary {
 		opcode = opBinary
 	}
-	kept := outputs.Get().(*[]byte)
+	kept := outputs.Get().(*output)
 	defer outputs.Put(kept)
-	var bufs net.Buffers
-	b, start := (*kept)[:0], 0
+	bufs, b, start := kept.pieces[:0], kept.small[:0], 0
 	for _, m := range messages {
 		b = appendHeader(b, opcode, len(m))
 		if len(m) <= copied {
@@ -115,10 +120,14 @@ func (s *socket) Write(messages [][]byte, binary bool, deadline time.Time) error
 		bufs = append(bufs, b[start:], m)
 		start = len(b)
 	}
+	bufs = append(bufs, b[start:])
 	if cap(b) <= keptBuffer {
-		*kept = b
+		kept.small = b
 	}
-	return s.conn.writeFrames(append(bufs, b[start:]), deadline)
+	err := s.conn.writeFrames(bufs, deadline)
+	clear(bufs)
+	kept.pieces = bufs
+	return err
 }
 
 // Close implements session.Conn.

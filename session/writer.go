@@ -59,12 +59,12 @@ func (s *session) write() {
 // writeHeard sends what the seat has heard, until nothing is left. An event
 // counts as waiting until the batch that it is in was written.
 func (s *session) writeHeard() bool {
-	batch := batches.Get().(*[]engine.Event)
-	defer batches.Put(batch)
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
 	for {
-		events, err := s.seat.Poll((*batch)[:0])
+		events, err := s.seat.Poll(b.events[:0])
 		if cap(events) <= keptEvents {
-			*batch = events
+			b.events = events
 		}
 		if err != nil {
 			s.end(seatEnd(err, s.Limits.Pending))
@@ -73,16 +73,22 @@ func (s *session) writeHeard() bool {
 		if len(events) == 0 {
 			return true
 		}
-		if !s.writeEvents(events) {
+		if !s.writeEvents(events, &b.encoded) {
 			return false
 		}
 	}
 }
 
-// batches are for the events that are being written: a session that hears
-// nothing has no memory for them. Above keptEvents it is not kept.
-var batches = sync.Pool{New: func() any { return new([]engine.Event) }}
+// batch is the events that are being written. A session that hears nothing has
+// no memory for them.
+type batch struct {
+	events  []engine.Event
+	encoded [writeCount][]byte
+}
 
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// keptEvents is the size from which on a batch's memory is not kept.
 const keptEvents = 1024
 
 // writeReplies sends a reply and all that wait. It reports whether the session
@@ -130,14 +136,14 @@ const (
 // writeEvents sends a batch piece by piece, and in between the replies that
 // come meanwhile: so an error comes before the acknowledgement that covers it.
 // It reports whether the session goes on.
-func (s *session) writeEvents(batch []engine.Event) bool {
+func (s *session) writeEvents(batch []engine.Event, encoded *[writeCount][]byte) bool {
 	defer clear(batch)
-	var piece [writeCount][]byte
+	defer clear(encoded[:])
 	for len(batch) > 0 {
 		if r, ok := s.nextReply(); ok && !s.writeReplies(r) {
 			return false
 		}
-		out := piece[:0]
+		out := encoded[:0]
 		for n := 0; len(batch) > 0 && len(out) < writeCount && n < writeBytes; batch = batch[1:] {
 			raw := s.encodeEvent(batch[0])
 			out = append(out, raw)
