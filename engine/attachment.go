@@ -170,6 +170,7 @@ func (a *Attachment) Detach() {
 
 // Next waits for events and returns all that Poll finds, appended to buf. Its
 // errors are those of Poll, which end the attachment, and ctx's, which does not.
+// It is not for who has given SeatConfig.Wake.
 func (a *Attachment) Next(ctx context.Context, buf []Event) ([]Event, error) {
 	for n := len(buf); ; {
 		var err error
@@ -177,22 +178,17 @@ func (a *Attachment) Next(ctx context.Context, buf []Event) ([]Event, error) {
 			return buf, err
 		}
 		select {
-		case <-a.Ready():
+		case <-a.wake:
 		case <-ctx.Done():
 			return buf, ctx.Err()
 		}
 	}
 }
 
-// Ready has a value when Poll may find something, or after the attachment's end.
-// Who receives it calls Poll until that finds nothing.
-func (a *Attachment) Ready() <-chan struct{} { return a.wake }
-
 // Poll returns all events that wait, appended to buf. They count as waiting
 // until the next call. It waits for nothing but the journal. Its errors end the
 // attachment: ErrSlow, ErrLeft, ErrResumed, ErrOverflow, ErrJournal, ErrClosed.
 func (a *Attachment) Poll(buf []Event) ([]Event, error) {
-	a.returned()
 	n := len(buf)
 	buf, reading, err := a.take(buf)
 	if err != nil || len(buf) > n || !reading {
@@ -204,17 +200,12 @@ func (a *Attachment) Poll(buf []Event) ([]Event, error) {
 	return buf, err
 }
 
-func (a *Attachment) returned() {
-	a.seat.mu.Lock()
-	defer a.seat.mu.Unlock()
-	a.held = 0
-}
-
-// take empties the queue, and tells whether messages are to be read from the
+// take empties the queue, what it emptied before having been written, and tells whether messages are to be read from the
 // journal. Those have to come before what the queue then holds.
 func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	a.seat.mu.Lock()
 	defer a.seat.mu.Unlock()
+	a.held = 0
 	if a.err != nil {
 		return buf, false, a.err
 	}

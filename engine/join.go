@@ -217,7 +217,10 @@ func (r *Room) restore(seats []*Seat) {
 func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Attachment, []Peer) {
 	a := &Attachment{
 		seat: s, token: token, limit: cfg.Pending, initial: s.taken, journal: r.journal,
-		cursor: from, accepted: s.taken, handed: from, wake: make(chan struct{}, 1),
+		cursor: from, accepted: s.taken, handed: from, wake: cfg.Wake,
+	}
+	if a.wake == nil {
+		a.wake = make(chan struct{}, 1)
 	}
 	if a.limit <= 0 {
 		a.limit = r.node.limits.Load().Pending

@@ -26,6 +26,10 @@ type SeatConfig struct {
 	// History is the number of the room's recent messages to all that come
 	// first, at most MaxHistory.
 	History int
+	// Wake, which has room for one value, gets one when Attachment.Poll may
+	// find something, and at the attachment's end. Who receives it calls Poll
+	// until that finds nothing. Nil: Next is called.
+	Wake chan struct{}
 }
 
 // Seat is the place of one participant of this process in a room: its peer id

@@ -26,13 +26,13 @@ type conn struct {
 	buffer *[aheadSize]byte
 	more   bool // the last read filled its buffer: more is there, as a rule
 
-	mu      sync.Mutex
-	idle    sync.Cond // busy became false
-	busy    bool      // somebody writes
-	control []byte    // frames to write next
-	limited bool      // a deadline for writes is set; of who is busy
-	closing bool      // after the close frame nothing may follow (RFC 6455, section 5.5.1)
-	err     error     // of the first write that failed
+	mu       sync.Mutex
+	idle     sync.Cond // busy became false
+	busy     bool      // somebody writes
+	control  []byte    // frames to write next
+	deadline time.Time // for writes, as it is set; of who is busy
+	closing  bool      // after the close frame nothing may follow (RFC 6455, section 5.5.1)
+	err      error     // of the first write that failed
 }
 
 const (
@@ -43,6 +43,8 @@ const (
 	maxControl = 8 * maxFrame
 	// controlTime bounds the writing of control frames.
 	controlTime = 10 * time.Second
+	// deadlineSlack is how much longer than it should a write may take.
+	deadlineSlack = 2 * time.Second
 	// farewellTime is what a client has to take a close frame. Data that it
 	// sends meanwhile stays unread, and would destroy the frame on its way.
 	farewellTime = time.Second
@@ -155,12 +157,18 @@ func (c *conn) writeFrames(frames net.Buffers, deadline time.Time) error {
 	return c.finish(err)
 }
 
-// limit sets the deadline for the next write.
+// limit sets the deadline for the next write. One that is up to deadlineSlack
+// late stays: to set it costs more than a small write should.
 func (c *conn) limit(deadline time.Time) error {
-	if deadline.IsZero() && !c.limited {
-		return nil // to set it costs more than a small write should
+	if deadline.IsZero() == c.deadline.IsZero() {
+		if late := c.deadline.Sub(deadline); late >= 0 && late <= deadlineSlack {
+			return nil
+		}
 	}
-	c.limited = !deadline.IsZero()
+	if !deadline.IsZero() {
+		deadline = deadline.Add(deadlineSlack)
+	}
+	c.deadline = deadline
 	return c.SetWriteDeadline(deadline)
 }
 

@@ -264,18 +264,24 @@ func TestControlFramesAreBounded(t *testing.T) {
 }
 
 func TestWriteFailures(t *testing.T) {
-	near, far := net.Pipe()
-	defer far.Close()
-	c := &conn{Conn: near}
-	c.idle.L = &c.mu
-	s := &socket{conn: c}
-	if err := s.Write([][]byte{[]byte("never read")}, false, time.Now().Add(10*time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	// What was half written cannot be followed by anything.
-	if err := s.Write([][]byte{[]byte("more")}, false, time.Now().Add(time.Minute)); err == nil {
-		t.Error("a second write succeeded")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := &conn{Conn: near}
+		c.idle.L = &c.mu
+		s := &socket{conn: c}
+		begin := time.Now()
+		if err := s.Write([][]byte{[]byte("never read")}, false, begin.Add(time.Minute)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(begin); took < time.Minute || took > time.Minute+deadlineSlack {
+			t.Errorf("after %v", took)
+		}
+		// What was half written cannot be followed by anything.
+		if err := s.Write([][]byte{[]byte("more")}, false, time.Now().Add(time.Minute)); err == nil {
+			t.Error("a second write succeeded")
+		}
+	})
 }
 
 // TestFraming compares with what the library reads.

@@ -92,6 +92,7 @@ type session struct {
 	seat *engine.Attachment
 
 	replies chan reply
+	wake    chan struct{} // has room for one token; the writer waits for it
 	pings   pings
 	decided atomic.Pointer[End] // by the reader, before it is said
 
@@ -117,6 +118,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	s := &session{
 		conn: conn, Config: cfg,
 		replies: make(chan reply, maxReplies),
+		wake:    make(chan struct{}, 1),
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 
@@ -125,6 +127,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	tasks.Add(1)
 	context.AfterFunc(s.ctx, func() {
 		defer tasks.Done()
+		s.signal()
 		end := endOf(s.ctx)
 		conn.Close(end.Code, end.Reason)
 	})
@@ -212,9 +215,7 @@ func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
 	if hello.Resume == "" {
 		return nil, Message{}, false
 	}
-	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
-	})
+	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, s.seatConfig())
 	if err != nil {
 		return nil, Message{Reason: notResumed(err)}, false
 	}
@@ -227,10 +228,9 @@ func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Mess
 		s.quit(fault(CodePassword, "the room has another password"), ClosePolicy)
 		return nil, Message{}, false
 	}
-	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
-		History: int(min(hello.History, engine.MaxHistory)),
-	})
+	cfg := s.seatConfig()
+	cfg.History = int(min(hello.History, engine.MaxHistory))
+	seat, peers, err := s.Room.Join(s.ctx, cfg)
 	switch {
 	case errors.Is(err, engine.ErrRoomFull):
 		s.counted(CodeRoomFull, err.Error(), &End{Code: CloseTryAgain, Reason: "room full", Err: err})
@@ -240,6 +240,12 @@ func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Mess
 		return nil, Message{}, false
 	}
 	return seat, Message{Peers: peers, Reason: reason}, true
+}
+
+func (s *session) seatConfig() engine.SeatConfig {
+	return engine.SeatConfig{
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner, Wake: s.wake,
+	}
 }
 
 // read takes the client's messages until the session ends.

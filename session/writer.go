@@ -20,6 +20,7 @@ type reply struct {
 // reply queues a reply. While the queue is full it waits, so that a client that
 // does not read is not read either. It reports whether the session goes on.
 func (s *session) reply(r reply) bool {
+	defer s.signal()
 	select {
 	case s.replies <- r:
 		return r.end == nil
@@ -33,26 +34,28 @@ func (s *session) reply(r reply) bool {
 	}
 }
 
+// signal has the writer look for what is to be written.
+func (s *session) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // write is the writer: replies first, and from the welcome on what the seat
-// hears.
+// hears. It waits on one channel for all of that, which costs less than a select.
 func (s *session) write() {
-	var heard <-chan struct{}
-	for {
-		select {
-		case r := <-s.replies:
+	for s.ctx.Err() == nil {
+		if r, ok := s.nextReply(); ok {
 			if !s.writeReplies(r) {
 				return
 			}
-			if s.welcomed {
-				heard = s.seat.Ready()
-			}
-		case <-heard:
-			if !s.writeHeard() {
-				return
-			}
-		case <-s.ctx.Done():
+			continue
+		}
+		if s.welcomed && !s.writeHeard() {
 			return
 		}
+		<-s.wake
 	}
 }
 
