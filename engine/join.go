@@ -138,7 +138,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 		s.joined = r.head
 	}
 	r.speaker(s, max(cfg.Identity, r.identity), "") // server is the lesser one
-	r.tellAll(PeerEvent{PeerJoin, Peer{s.id, TypeSession}})
+	r.moved(PeerJoin, s)
 	r.add(s)
 	r.own(s, cfg)
 	r.keeper.put(s)
@@ -233,6 +233,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		r.retain(s.resume)
 	}
 	a.flight.known = from > s.joined // it acknowledged before
+	s.moves = r.moves()              // the peers that are returned have them
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.attached; old != nil && old.err == nil {
@@ -325,7 +326,7 @@ func (r *Room) unseat(s *Seat, why error) {
 	if s.hosted != r.server && !r.closing {
 		r.unhost(s.hosted)
 	}
-	r.tellAll(PeerEvent{PeerLeave, Peer{s.id, TypeSession}})
+	r.moved(PeerLeave, s)
 	r.unused = time.Time{}
 	if len(r.tokens) == 0 {
 		r.unused = r.now()

@@ -58,6 +58,7 @@ func (r *Room) fanOut(posted []*posting) {
 	for _, p := range posted {
 		p.message()
 	}
+	r.tellMoves()
 	for _, s := range r.seats {
 		s.pushAll(posted)
 		for _, p := range posted {
@@ -240,6 +241,7 @@ func (r *Room) send(p *posting) {
 		}
 		done[to] = struct{}{}
 		if other != nil && other != s {
+			r.tellMovesTo(other)
 			other.push(p.message())
 			s.progressed(other.id, o)
 		} else if pair := s.hosted.pairs[to]; pair != nil && pair.known() {

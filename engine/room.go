@@ -71,6 +71,7 @@ type Room struct {
 	seats     map[string]*Seat   // by seat id
 	tokens    map[tokenKey]*Seat // those that can be resumed
 	owned     map[string]int     // seats by owner
+	presence  presence
 	ended     *lru.LRU[tokenKey, error]
 	remotes   map[string]*remote // by peer id
 	pings     map[uint64]*relayedPing

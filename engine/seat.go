@@ -51,6 +51,7 @@ type Seat struct {
 	stored   uint64 // taken, as the store has it
 	storedAt time.Time
 	deadline time.Time // without an attachment, when it ends
+	moves    uint64    // of other seats, that it was told
 
 	transfers seatTransfers
 

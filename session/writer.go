@@ -190,7 +190,10 @@ func (s *session) encodeEvent(e engine.Event) []byte {
 			return s.Codec.Encode(&s.encoding)
 		})
 	}
-	if e, ok := e.(*engine.TransferChunk); ok {
+	switch e := e.(type) {
+	case engine.PeerEvent:
+		return e.Encodings.Get(s.Codec.slot(), func() []byte { return s.Codec.Encode(s.message(e)) })
+	case *engine.TransferChunk:
 		return s.encodeChunk(e)
 	}
 	return s.Codec.Encode(s.message(e))
