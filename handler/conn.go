@@ -3,6 +3,7 @@ package handler
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -54,6 +55,16 @@ const (
 	opPing    = 0x89
 	opClosing = 0x88
 )
+
+// wrapped tells whether the connection is another than a listener's own, as
+// where Caddy counts its bytes for the access log.
+func (c *conn) wrapped() bool {
+	switch c.Conn.(type) {
+	case *net.TCPConn, *net.UnixConn, *tls.Conn:
+		return false
+	}
+	return true
+}
 
 // ahead are buffers for reading more than was asked for. A connection has one
 // only while data comes faster than the library's small buffer takes it, so that

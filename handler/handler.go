@@ -112,8 +112,8 @@ func (h *Handler) Match(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// ServeHTTP serves one request. For a session's WebSocket it returns when that is
-// open; Close ends it.
+// ServeHTTP serves one request. For a session's WebSocket it may return as soon as
+// that is open; Close ends it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

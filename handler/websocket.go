@@ -45,7 +45,8 @@ func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
 }
 
 // serveSession is a session, from the handshake on. It returns when that is done,
-// so that what the HTTP server has for a request is free again.
+// so that what the HTTP server has for a request is free again; unless the
+// connection is wrapped by somebody who needs the request until its end.
 func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 	// An extended CONNECT (RFC 8441, RFC 9220) is refused as what it is.
 	if !(r.Method == http.MethodConnect && r.ProtoMajor >= 2) && !allowed(w, r, http.MethodGet) {
@@ -63,7 +64,7 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, why)
 		return
 	}
-	kept := false
+	kept := false // it outlives the request
 	defer func() {
 		if !kept {
 			h.release(key)
@@ -86,6 +87,10 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.opened.Add(1)
+	if s.conn.wrapped() {
+		h.serve(s, room, set.limits, address)
+		return
+	}
 	kept = true
 	go func() {
 		defer h.release(key)
