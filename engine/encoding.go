@@ -12,22 +12,24 @@ const MaxCodecs = 2
 // The zero value is ready; it is safe for use by several goroutines.
 type EncodingCache struct {
 	mu    sync.Mutex // of who builds
-	slots [MaxCodecs]atomic.Pointer[[]byte]
+	built [MaxCodecs]atomic.Bool
+	slots [MaxCodecs][]byte // is not changed once it is built
 }
 
 // Get returns what build returned when it was first called for this codec,
 // which is a number below MaxCodecs. build must not use the cache.
 func (c *EncodingCache) Get(codec int, build func() []byte) []byte {
-	if b := c.slots[codec].Load(); b != nil {
-		return *b
+	if !c.built[codec].Load() {
+		c.build(codec, build)
 	}
+	return c.slots[codec]
+}
+
+func (c *EncodingCache) build(codec int, build func() []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := c.slots[codec].Load()
-	if b == nil {
-		built := build()
-		b = &built
-		c.slots[codec].Store(b)
+	if !c.built[codec].Load() {
+		c.slots[codec] = build()
+		c.built[codec].Store(true)
 	}
-	return *b
 }
