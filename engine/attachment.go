@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/journal"
@@ -173,26 +174,14 @@ func (a *Attachment) Detach() {
 	a.seat.room.post(func() { a.seat.room.detach(a) })
 }
 
-// Next waits for events and returns all that wait, appended to buf. They count
-// as waiting until the next call. Its errors end the attachment: ErrSlow,
-// ErrLeft, ErrResumed, ErrOverflow, ErrJournal, ErrClosed; but ctx's does not.
+// Next waits for events and returns all that Poll finds, appended to buf. Its
+// errors are those of Poll, which end the attachment, and ctx's, which does not.
+// It is not for who has given SeatConfig.Wake.
 func (a *Attachment) Next(ctx context.Context, buf []Event) ([]Event, error) {
-	a.returned()
-	for {
-		n := len(buf)
-		var reading bool
+	for n := len(buf); ; {
 		var err error
-		if buf, reading, err = a.take(buf); err != nil || len(buf) > n {
+		if buf, err = a.Poll(buf); err != nil || len(buf) > n {
 			return buf, err
-		}
-		if reading {
-			if buf, err = a.read(buf); err != nil || len(buf) > n {
-				return buf, err
-			}
-			if err := ctx.Err(); err != nil {
-				return buf, err
-			}
-			continue
 		}
 		select {
 		case <-a.wake:
@@ -202,17 +191,27 @@ func (a *Attachment) Next(ctx context.Context, buf []Event) ([]Event, error) {
 	}
 }
 
-func (a *Attachment) returned() {
-	a.seat.mu.Lock()
-	defer a.seat.mu.Unlock()
-	a.held = 0
+// Poll returns all events that wait, appended to buf. They count as waiting
+// until the next call. It waits for nothing but the journal. Its errors end the
+// attachment: ErrSlow, ErrLeft, ErrResumed, ErrOverflow, ErrJournal, ErrClosed.
+func (a *Attachment) Poll(buf []Event) ([]Event, error) {
+	n := len(buf)
+	buf, reading, err := a.take(buf)
+	if err != nil || len(buf) > n || !reading {
+		return buf, err
+	}
+	if buf, err = a.read(buf); err == nil && len(buf) == n {
+		a.signal() // what was read is not for the seat; there may be more
+	}
+	return buf, err
 }
 
-// take empties the queue, and tells whether messages are to be read from the
+// take empties the queue, what it emptied before having been written, and tells whether messages are to be read from the
 // journal. Those have to come before what the queue then holds.
 func (a *Attachment) take(buf []Event) (_ []Event, reading bool, err error) {
 	a.seat.mu.Lock()
 	defer a.seat.mu.Unlock()
+	a.held = 0
 	if a.err != nil {
 		return buf, false, a.err
 	}
@@ -247,7 +246,10 @@ func (a *Attachment) mayHear(channel string) bool { return a.hears == nil || a.h
 
 // handOut notes what may turn out not to have arrived. It needs the lock.
 func (a *Attachment) handOut(events []Event) {
-	now := a.seat.room.now()
+	var now time.Time
+	if a.flight.known {
+		now = a.seat.room.now()
+	}
 	for _, e := range events {
 		if m, ok := e.(*Message); ok {
 			a.handed = m.Seq
@@ -260,7 +262,7 @@ func (a *Attachment) handOut(events []Event) {
 
 // push queues an event. An attachment whose queue is full is cut off, alone:
 // nobody waits for it. Progress is left out rather than fill the queue. It needs
-// the lock.
+// the lock, and signal afterwards.
 func (a *Attachment) push(e Event) {
 	full := a.waiting+a.held > 0 && a.waiting+a.held+e.cost() > a.limit
 	switch e := e.(type) {
@@ -288,7 +290,6 @@ func (a *Attachment) push(e Event) {
 	}
 	a.queue = append(a.queue, e)
 	a.waiting += e.cost()
-	a.signal()
 }
 
 // read reads messages from the journal. Having caught up, it has the queue take

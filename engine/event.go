@@ -61,6 +61,8 @@ type Peer struct {
 type PeerEvent struct {
 	Change PeerChange
 	Peer   Peer
+	// Encodings is that of Message.Encodings, shared by all who are told.
+	Encodings *EncodingCache
 }
 
 // Result tells that a message did not reach one recipient; with ErrPeerGone it

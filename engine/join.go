@@ -136,7 +136,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 		s.joined = r.head
 	}
 	r.speaker(s, max(cfg.Identity, r.identity), "") // server is the lesser one
-	r.tellAll(PeerEvent{PeerJoin, Peer{s.id, TypeSession}})
+	r.moved(PeerJoin, s)
 	r.add(s)
 	r.own(s, cfg)
 	r.keeper.put(s)
@@ -221,7 +221,10 @@ func (r *Room) restore(seats []*Seat) {
 func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Attachment, []Peer) {
 	a := &Attachment{
 		seat: s, token: token, limit: cfg.Pending, initial: s.taken, journal: r.journal,
-		cursor: from, accepted: s.taken, handed: from, wake: make(chan struct{}, 1), hears: cfg.Hears,
+		cursor: from, accepted: s.taken, handed: from, wake: cfg.Wake, hears: cfg.Hears,
+	}
+	if a.wake == nil {
+		a.wake = make(chan struct{}, 1)
 	}
 	s.hears = cfg.Hears
 	if a.limit <= 0 {
@@ -235,6 +238,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		r.retain(s.resume)
 	}
 	a.flight.known = from > s.joined // it acknowledged before
+	s.moves = r.moves()              // the peers that are returned have them
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.attached; old != nil && old.err == nil {
@@ -247,6 +251,7 @@ func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Atta
 		a.waiting += k.Event.cost()
 	}
 	s.kept = nil
+	a.signal() // for that, and for what is to be read
 	return a, r.peersOf(s)
 }
 
@@ -327,6 +332,6 @@ func (r *Room) unseat(s *Seat, why error) {
 	if s.hosted != r.server && !r.closing {
 		r.unhost(s.hosted)
 	}
-	r.tellAll(PeerEvent{PeerLeave, Peer{s.id, TypeSession}})
+	r.moved(PeerLeave, s)
 	r.unused = r.now()
 }

@@ -20,6 +20,7 @@ type posting struct {
 	out    Outgoing
 	frames [][]byte // of out; none if it is too large for links
 	links  bool     // out is for links too
+	heard  *Message // what seats and readers hear of out, once seq is known
 	// told hears of a message of the server's own peer; it has room for that.
 	told chan published
 
@@ -33,6 +34,45 @@ func (p *posting) size() int {
 		return len(p.in.Content.Data)
 	}
 	return len(p.out.Content.Data)
+}
+
+// toAll tells whether it is a seat's message to everybody.
+func (p *posting) toAll() bool { return p.link == nil && p.out.To == nil }
+
+// message is what seats hear of a seat's message: one for all of them.
+func (p *posting) message() *Message {
+	if p.heard == nil {
+		p.heard = &Message{Seq: p.seq, Channel: p.out.Channel, From: p.seat.id, Content: p.out.Content}
+	}
+	return p.heard
+}
+
+// fanOut passes the messages to all that the postings begin with on to seats and
+// readers. Each gets them at once, which is one wake-up of who reads it.
+func (r *Room) fanOut(posted []*posting) {
+	n := 0
+	for n < len(posted) && posted[n].toAll() {
+		n++
+	}
+	posted = posted[:n]
+	if len(r.readers) == 0 && len(r.seats) == 1 && r.seats[posted[0].seat.id] != nil {
+		return // nobody else is there
+	}
+	for _, p := range posted {
+		p.message()
+	}
+	r.tellMoves()
+	for _, s := range r.seats {
+		s.pushAll(posted)
+		for _, p := range posted {
+			if p.out.Progress && p.seat != s && s.mayHear(p.out.Channel) {
+				p.seat.progressed(s.id, &p.out)
+			}
+		}
+	}
+	for s := range r.readers {
+		s.pushAll(posted)
+	}
 }
 
 // stage takes a message. Those that come together are written down together.
@@ -62,15 +102,18 @@ func (r *Room) flush() {
 		}
 		posted = nil
 	}
-	for _, p := range posted {
+	for i, p := range posted {
 		if p.link != nil {
 			r.received(p)
-		} else {
-			r.send(p)
-			r.written(p.seat, p.out.Ref)
-			if p.told != nil {
-				p.told <- published{journal: r.durably()}
-			}
+			continue
+		}
+		if p.toAll() && (i == 0 || !posted[i-1].toAll()) {
+			r.fanOut(posted[i:])
+		}
+		r.send(p)
+		r.written(p.seat, p.out.Ref)
+		if p.told != nil {
+			p.told <- published{journal: r.durably()}
 		}
 	}
 	clear(batch)
@@ -188,26 +231,14 @@ func (r *Room) tellAll(e Event) {
 	}
 }
 
-// send passes on a message of a seat.
+// send passes on a message of a seat; to all seats fanOut has.
 func (r *Room) send(p *posting) {
 	s, o := p.seat, &p.out
 	var d *delivery
 	if p.links {
 		d = r.track(s, p.seq)
 	}
-	var m *Message
-	if len(r.seats)+len(r.readers) > 1 || p.told != nil { // else nobody takes it
-		m = &Message{Seq: p.seq, Channel: o.Channel, From: s.id, Content: o.Content}
-	}
-	if o.To == nil {
-		for _, other := range r.seats {
-			if other != s {
-				r.sendToSeat(s, other, m, o)
-			}
-		}
-		for reader := range r.readers {
-			reader.push(m)
-		}
+	if o.To == nil { // seats have it
 		for _, pair := range s.hosted.pairs {
 			if pair.known() {
 				r.sendToPair(s, pair, o, p.frames, d)
@@ -226,7 +257,13 @@ func (r *Room) send(p *posting) {
 		}
 		done[to] = struct{}{}
 		if other != nil && other != s {
-			r.sendToSeat(s, other, m, o)
+			if !other.mayHear(o.Channel) {
+				s.push(Result{o.Ref, to, ErrNotHeard})
+				continue
+			}
+			r.tellMovesTo(other)
+			other.push(p.message())
+			s.progressed(other.id, o)
 		} else if pair := s.hosted.pairs[to]; pair != nil && pair.known() {
 			r.sendToPair(s, pair, o, p.frames, d)
 		} else if to == r.server.id {
@@ -235,17 +272,6 @@ func (r *Room) send(p *posting) {
 			s.push(Result{o.Ref, to, ErrUnknownPeer})
 		}
 	}
-}
-
-func (r *Room) sendToSeat(from, to *Seat, m *Message, o *Outgoing) {
-	if !to.mayHear(o.Channel) {
-		if o.To != nil {
-			from.push(Result{o.Ref, to.id, ErrNotHeard})
-		}
-		return
-	}
-	to.push(m)
-	from.progressed(to.id, o)
 }
 
 // progressed reports a message as passed on to a peer in this process.

@@ -342,8 +342,9 @@ func (r *Room) linkOpened(l *link) {
 	r.node.counters.linksOpened.Add(1)
 	rem := r.see(p.remote, "")
 	rem.linked++
+	join := peerEvent(PeerJoin, rem.id, rem.typ)
 	for s := range p.h.seats {
-		s.push(PeerEvent{PeerJoin, Peer{rem.id, rem.typ}})
+		s.push(join)
 	}
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
 	r.sendWaiting(p)
@@ -386,8 +387,9 @@ func (r *Room) unlinked(p *pair) {
 	if rem := r.remotes[p.remote]; rem != nil {
 		rem.linked--
 		rem.seen = r.now()
+		leave := peerEvent(PeerLeave, rem.id, rem.typ)
 		for s := range p.h.seats {
-			s.push(PeerEvent{PeerLeave, Peer{rem.id, rem.typ}})
+			s.push(leave)
 		}
 		if rem.gone && rem.linked == 0 {
 			r.forget(rem)

@@ -66,7 +66,7 @@ func (r *Room) Read(ctx context.Context, cfg ReaderConfig) (*Reader, error) {
 		if err != nil {
 			return
 		}
-		s.hosted, s.joined = r.server, r.head
+		s.hosted, s.joined, s.moves = r.server, r.head, r.moves()
 		if cfg.Resume {
 			s.joined, rd.Missed = r.reachableFrom(cfg.After)
 		} else {
@@ -74,7 +74,7 @@ func (r *Room) Read(ctx context.Context, cfg ReaderConfig) (*Reader, error) {
 		}
 		rd.a = &Attachment{
 			seat: s, journal: r.journal, limit: cfg.Pending, cursor: s.joined, handed: s.joined,
-			reading: true, behind: true, wake: make(chan struct{}, 1),
+			reading: true, behind: true, wake: make(chan struct{}, 1), hears: cfg.Channels,
 		}
 		if rd.a.limit <= 0 {
 			rd.a.limit = limits.Pending

@@ -80,6 +80,7 @@ type Room struct {
 	tokens    map[tokenKey]*Seat // those that can be resumed
 	readers   map[*Seat]struct{} // the seats of readers, which are no others' business
 	owned     map[string]int     // seats by owner
+	presence  presence
 	ended     *lru.LRU[tokenKey, error]
 	remotes   map[string]*remote // by peer id
 	pings     map[uint64]*relayedPing

@@ -58,7 +58,7 @@ func (r *Room) see(id, typ string) *remote {
 		rem.typ = typ
 	}
 	if fresh || changed {
-		r.tellAll(PeerEvent{PeerSeen, Peer{id, rem.typ}})
+		r.tellAll(peerEvent(PeerSeen, id, rem.typ))
 	}
 	return rem
 }
@@ -92,7 +92,7 @@ func (r *Room) onBye(s Signal) {
 		return // one for each relay
 	}
 	rem.gone = true
-	r.tellAll(PeerEvent{PeerLost, Peer{rem.id, rem.typ}})
+	r.tellAll(peerEvent(PeerLost, rem.id, rem.typ))
 	for _, h := range r.hosted {
 		if p := h.pairs[rem.id]; p != nil {
 			p.giveUp()
@@ -178,7 +178,7 @@ func (r *Room) tick() {
 	}
 	for _, rem := range r.remotes {
 		if rem.linked == 0 && now.Sub(rem.seen) > remoteSilence {
-			r.tellAll(PeerEvent{PeerLost, Peer{rem.id, rem.typ}})
+			r.tellAll(peerEvent(PeerLost, rem.id, rem.typ))
 			r.forget(rem)
 		}
 	}

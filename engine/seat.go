@@ -29,6 +29,10 @@ type SeatConfig struct {
 	// Hears tells of which channels the attachment hears; what is sent on others
 	// is not for it. It may be called by several goroutines. Nil: of all.
 	Hears func(channel string) bool
+	// Wake, which has room for one value, gets one when Attachment.Poll may
+	// find something, and at the attachment's end. Who receives it calls Poll
+	// until that finds nothing. Nil: Next is called.
+	Wake chan struct{}
 }
 
 // Seat is the place of one participant of this process in a room: its peer id
@@ -52,6 +56,7 @@ type Seat struct {
 	stored   uint64 // taken, as the store has it
 	storedAt time.Time
 	deadline time.Time // without an attachment, when it ends
+	moves    uint64    // of other seats, that it was told
 
 	transfers seatTransfers
 	hears     func(channel string) bool // of the last attachment; nil: all
@@ -91,14 +96,36 @@ func (s *Seat) push(e Event) {
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if _, ok := e.(Pong); ok {
 		s.pings--
 	}
-	if a := s.attached; a != nil && a.err == nil {
+	a := s.attached
+	if a != nil && a.err == nil {
 		a.push(e)
 	} else {
 		s.keep(e, neverHandedOut)
+	}
+	s.mu.Unlock()
+	if a != nil {
+		a.signal()
+	}
+}
+
+// pushAll is push for the messages of others. A seat without an attachment has
+// them in the journal.
+func (s *Seat) pushAll(posted []*posting) {
+	s.mu.Lock()
+	a := s.attached
+	if a != nil {
+		for _, p := range posted {
+			if p.seat != s && a.err == nil {
+				a.push(p.heard)
+			}
+		}
+	}
+	s.mu.Unlock()
+	if a != nil {
+		a.signal() // not under the lock, which the reader takes at once
 	}
 }
 
@@ -107,10 +134,8 @@ func (s *Seat) concerns(e Event) bool {
 	if s.channels == nil {
 		return true
 	}
-	switch e := e.(type) {
-	case *Message:
-		return s.channels(e.Channel)
-	case PeerEvent:
+	switch e.(type) {
+	case *Message, PeerEvent:
 		return true
 	}
 	return false

@@ -2,6 +2,8 @@ package handler
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -20,13 +22,18 @@ type conn struct {
 	net.Conn
 	lastRead atomic.Int64 // Unix nanoseconds
 
-	mu      sync.Mutex
-	idle    sync.Cond // busy became false
-	busy    bool      // somebody writes
-	control []byte    // frames to write next
-	limited bool      // a deadline for writes is set; of who is busy
-	closing bool      // after the close frame nothing may follow (RFC 6455, section 5.5.1)
-	err     error     // of the first write that failed
+	// Of who reads.
+	early  []byte // read, but not asked for yet
+	buffer *[aheadSize]byte
+	more   bool // the last read filled its buffer: more is there, as a rule
+
+	mu       sync.Mutex
+	idle     sync.Cond // busy became false
+	busy     bool      // somebody writes
+	control  []byte    // frames to write next
+	deadline time.Time // for writes, as it is set; of who is busy
+	closing  bool      // after the close frame nothing may follow (RFC 6455, section 5.5.1)
+	err      error     // of the first write that failed
 }
 
 const (
@@ -37,22 +44,75 @@ const (
 	maxControl = 8 * maxFrame
 	// controlTime bounds the writing of control frames.
 	controlTime = 10 * time.Second
+	// deadlineSlack is how much longer than it should a write may take.
+	deadlineSlack = 2 * time.Second
 	// farewellTime is what a client has to take a close frame. Data that it
 	// sends meanwhile stays unread, and would destroy the frame on its way.
 	farewellTime = time.Second
 
 	opText    = 0x81 // with the bit of a final frame
 	opBinary  = 0x82
+	opPing    = 0x89
 	opClosing = 0x88
+)
+
+// wrapped tells whether the connection is another than a listener's own, as
+// where Caddy counts its bytes for the access log.
+func (c *conn) wrapped() bool {
+	switch c.Conn.(type) {
+	case *net.TCPConn, *net.UnixConn, *tls.Conn:
+		return false
+	}
+	return true
+}
+
+// ahead are buffers for reading more than was asked for. A connection has one
+// only while data comes faster than the library's small buffer takes it, so that
+// one that waits holds little memory.
+var ahead = sync.Pool{New: func() any { return new([aheadSize]byte) }}
+
+const (
+	aheadSize = 4 << 10
+	// readSize is the size of the library's buffer. Small messages come in one
+	// read.
+	readSize = 512
 )
 
 // Read notes that the client lives.
 func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		if len(c.early) == 0 {
+			c.returnBuffer()
+		}
+		return n, nil
+	}
+	into := b
+	if c.more && len(b) < aheadSize {
+		c.buffer = ahead.Get().(*[aheadSize]byte)
+		into = c.buffer[:]
+	}
+	n, err := c.Conn.Read(into)
 	if n > 0 {
 		c.lastRead.Store(time.Now().UnixNano())
 	}
-	return n, err
+	c.more = n == len(into)
+	if c.buffer == nil {
+		return n, err
+	}
+	taken := copy(b, into[:n])
+	if c.early = into[taken:n]; len(c.early) == 0 {
+		c.returnBuffer()
+	}
+	return taken, err
+}
+
+func (c *conn) returnBuffer() {
+	if c.buffer != nil {
+		ahead.Put(c.buffer)
+		c.buffer = nil
+	}
 }
 
 // Write takes a control frame.
@@ -102,17 +162,24 @@ func (c *conn) writeFrames(frames net.Buffers, deadline time.Time) error {
 	case len(frames) == 1:
 		_, err = c.Conn.Write(frames[0])
 	default:
-		_, err = frames.WriteTo(c.Conn)
+		rest := frames // it is consumed
+		_, err = rest.WriteTo(c.Conn)
 	}
 	return c.finish(err)
 }
 
-// limit sets the deadline for the next write.
+// limit sets the deadline for the next write. One that is up to deadlineSlack
+// late stays: to set it costs more than a small write should.
 func (c *conn) limit(deadline time.Time) error {
-	if deadline.IsZero() && !c.limited {
-		return nil // to set it costs more than a small write should
+	if deadline.IsZero() == c.deadline.IsZero() {
+		if late := c.deadline.Sub(deadline); late >= 0 && late <= deadlineSlack {
+			return nil
+		}
 	}
-	c.limited = !deadline.IsZero()
+	if !deadline.IsZero() {
+		deadline = deadline.Add(deadlineSlack)
+	}
+	c.deadline = deadline
 	return c.SetWriteDeadline(deadline)
 }
 
@@ -190,8 +257,11 @@ func (h *connHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := rw.Flush(); err != nil {
 		return nil, nil, errors.Join(err, raw.Close())
 	}
-	h.conn = &conn{Conn: raw}
+	// The buffers of net/http are larger, and would be held as long as the
+	// session.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	h.conn = &conn{Conn: raw, early: bytes.Clone(early)}
 	h.conn.idle.L = &h.conn.mu
 	h.conn.lastRead.Store(time.Now().UnixNano())
-	return h.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.conn, 2*maxFrame)), nil
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, readSize), bufio.NewWriterSize(h.conn, maxFrame+1)), nil
 }

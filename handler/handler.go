@@ -134,8 +134,9 @@ func (h *Handler) Match(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// ServeHTTP serves one request. For a WebSocket or a stream of events it returns
-// when that is closed.
+// ServeHTTP serves one request. For a stream of events it returns when that is
+// closed; for a session's WebSocket it may return as soon as that is open. Close
+// ends them.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

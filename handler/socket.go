@@ -3,10 +3,8 @@ package handler
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,10 +16,6 @@ import (
 )
 
 const (
-	// socketPingEvery and socketPongWithin: a client that is silent for so
-	// long after a ping is gone.
-	socketPingEvery  = 20 * time.Second
-	socketPongWithin = 20 * time.Second
 	// keptBuffer is the size from which on memory is not kept for the next
 	// messages.
 	keptBuffer = 64 << 10
@@ -40,8 +34,16 @@ type socket struct {
 	in      *bytes.Buffer // holds the message that was read last
 	over    chan struct{} // closed when nothing more can be read
 	reading atomic.Bool
-	out     []byte
 }
+
+// output is a write: small messages put together, and large ones between them.
+// A socket that writes nothing has none.
+type output struct {
+	small  []byte
+	pieces net.Buffers
+}
+
+var outputs = sync.Pool{New: func() any { return new(output) }}
 
 // inputs are the buffers that messages are read into. They grow with the
 // messages, so that not every large one grows one anew; a socket that waits for
@@ -101,13 +103,14 @@ func (s *socket) Read() ([]byte, bool, error) {
 }
 
 // Write implements session.Conn.
-func (s *socket) Write(ctx context.Context, messages [][]byte, binary bool) error {
+func (s *socket) Write(messages [][]byte, binary bool, deadline time.Time) error {
 	opcode := byte(opText)
 	if binary {
 		opcode = opBinary
 	}
-	var bufs net.Buffers
-	b, start := s.out[:0], 0
+	kept := outputs.Get().(*output)
+	defer outputs.Put(kept)
+	bufs, b, start := kept.pieces[:0], kept.small[:0], 0
 	for _, m := range messages {
 		b = appendHeader(b, opcode, len(m))
 		if len(m) <= copied {
@@ -119,13 +122,11 @@ func (s *socket) Write(ctx context.Context, messages [][]byte, binary bool) erro
 	}
 	bufs = append(bufs, b[start:])
 	if cap(b) <= keptBuffer {
-		s.out = b
+		kept.small = b
 	}
-	deadline, _ := ctx.Deadline()
 	err := s.conn.writeFrames(bufs, deadline)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
+	clear(bufs)
+	kept.pieces = bufs
 	return err
 }
 
@@ -134,36 +135,6 @@ func (s *socket) Close(code int, reason string) { s.conn.farewell(code, reason, 
 
 // abort ends the connection without farewell.
 func (s *socket) abort() { _ = s.conn.Conn.Close() }
-
-// keepAlive begins to ping the client, and aborts if there is no sign of life.
-// It has to be stopped.
-func (s *socket) keepAlive() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var pinger sync.WaitGroup
-	pinger.Go(func() {
-		ticker := time.NewTicker(socketPingEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-				return
-			}
-			asked := time.Now()
-			wait, cancel := context.WithTimeout(ctx, socketPongWithin)
-			err := s.ws.Ping(wait)
-			cancel()
-			if err != nil && s.silentSince(asked) {
-				s.abort()
-				return
-			}
-		}
-	})
-	return func() {
-		cancel()
-		pinger.Wait()
-	}
-}
 
 // silentSince tells whether nothing at all came. A pong may be late behind a
 // large message, on its way in either direction; and while the session is busy

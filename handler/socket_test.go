@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,7 +98,7 @@ func TestKeepAlive(t *testing.T) {
 		}()
 		go io.Copy(io.Discard, far) // takes pings, and says nothing
 		synctest.Wait()
-		time.Sleep(socketPingEvery + socketPongWithin - time.Second)
+		time.Sleep(2*socketPingEvery - time.Second)
 		if n := h.Stats().Sessions; n != 2 {
 			t.Errorf("%d sessions after %v", n, socketPingEvery)
 		}
@@ -263,20 +264,24 @@ func TestControlFramesAreBounded(t *testing.T) {
 }
 
 func TestWriteFailures(t *testing.T) {
-	near, far := net.Pipe()
-	defer far.Close()
-	c := &conn{Conn: near}
-	c.idle.L = &c.mu
-	s := &socket{conn: c}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if err := s.Write(ctx, [][]byte{[]byte("never read")}, false); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	// What was half written cannot be followed by anything.
-	if err := s.Write(t.Context(), [][]byte{[]byte("more")}, false); err == nil {
-		t.Error("a second write succeeded")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := &conn{Conn: near}
+		c.idle.L = &c.mu
+		s := &socket{conn: c}
+		begin := time.Now()
+		if err := s.Write([][]byte{[]byte("never read")}, false, begin.Add(time.Minute)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(begin); took < time.Minute || took > time.Minute+deadlineSlack {
+			t.Errorf("after %v", took)
+		}
+		// What was half written cannot be followed by anything.
+		if err := s.Write([][]byte{[]byte("more")}, false, time.Now().Add(time.Minute)); err == nil {
+			t.Error("a second write succeeded")
+		}
+	})
 }
 
 // TestFraming compares with what the library reads.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
@@ -48,7 +49,9 @@ func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
 	problem(w, why.status, why.detail)
 }
 
-// serveSession is a session, from the handshake to its end.
+// serveSession is a session, from the handshake on. It returns when that is done,
+// so that what the HTTP server has for a request is free again; unless the
+// connection is wrapped by somebody who needs the request until its end.
 func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 	// An extended CONNECT (RFC 8441, RFC 9220) is refused as what it is.
 	if !(r.Method == http.MethodConnect && r.ProtoMajor >= 2) && !allowed(w, r, http.MethodGet) {
@@ -66,7 +69,12 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, why)
 		return
 	}
-	defer h.release(key)
+	kept := false // it outlives the request
+	defer func() {
+		if !kept {
+			h.release(key)
+		}
+	}()
 	// Last, so that a plain request tells a script whether a WebSocket would be
 	// welcome.
 	if !isHandshake(r) {
@@ -92,18 +100,31 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.opened.Add(1)
-	h.serve(s, room, shown, set.limits, address)
+	if s.conn.wrapped() {
+		h.serve(s, room, shown, set.limits, address)
+		return
+	}
+	kept = true
+	go func() {
+		defer h.release(key)
+		defer func() {
+			// As net/http has it: what is wrong with one session ends that one.
+			if err := recover(); err != nil {
+				h.log.Error("a session failed", "room", room.Name(), "address", address, "error", err, "stack", string(debug.Stack()))
+			}
+		}()
+		h.serve(s, room, shown, set.limits, address)
+	}()
 }
 
 // serve is a session whose WebSocket is open.
 func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits Limits, address string) {
 	s.ws.SetReadLimit(2*int64(limits.Message) + readHeadroom)
 	defer s.ws.CloseNow() // frees what the library has; the connection is closed
-	defer s.keepAlive()()
+	defer startKeepAlive(s).stop()
 	defer context.AfterFunc(h.killed, s.abort)()
 	held := h.hold(room)
 	defer held.release()
-	log := h.log.With("room", room.Name(), "address", address)
 	err := session.Serve(h.ctx, s, session.Config{
 		Room: room, Codec: s.codec(), Counters: &h.counters,
 		Owner: network(address), PerOwner: limits.SessionsPerAddress,
@@ -113,6 +134,7 @@ func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits 
 		},
 		Revoked: held.ctx, Pace: h.pace(),
 	})
+	log := h.log.With("room", room.Name(), "address", address)
 	if errors.Is(err, engine.ErrSlow) {
 		log.Info("slow session cut off", "reason", err)
 		return

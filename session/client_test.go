@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -63,14 +64,16 @@ func (p *pipe) Read() ([]byte, bool, error) {
 	}
 }
 
-func (p *pipe) Write(ctx context.Context, messages [][]byte, binary bool) error {
+func (p *pipe) Write(messages [][]byte, binary bool, deadline time.Time) error {
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
 	for _, raw := range messages {
 		select {
 		case p.out <- packet{raw, binary}:
 		case <-p.closed:
 			return fmt.Errorf("pipe closed")
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-late.C:
+			return os.ErrDeadlineExceeded
 		}
 	}
 	return nil

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
@@ -69,12 +71,12 @@ func (c *conn) Read() ([]byte, bool, error) {
 	}
 }
 
-func (c *conn) Write(ctx context.Context, messages [][]byte, _ bool) error {
+func (c *conn) Write(messages [][]byte, _ bool, deadline time.Time) error {
 	for _, m := range messages {
 		select {
 		case c.out <- string(m):
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-time.After(time.Until(deadline)):
+			return os.ErrDeadlineExceeded
 		}
 	}
 	return nil

@@ -21,9 +21,11 @@ type Conn interface {
 	// goroutine calls it, until it fails: when the connection is lost, or some
 	// time after Close was called.
 	Read() (message []byte, binary bool, err error)
-	// Write sends messages. One goroutine calls it. Whatever the error, that
-	// of ctx included, the connection is lost then.
-	Write(ctx context.Context, messages [][]byte, binary bool) error
+	// Write sends messages, which it does not keep. One goroutine calls it. What
+	// was not taken until the deadline is os.ErrDeadlineExceeded; whatever the
+	// error, the connection is lost then. The end of the session does not end
+	// it: half a message would leave no way to tell the client why.
+	Write(messages [][]byte, binary bool, deadline time.Time) error
 	// Close tells the client that the session is over, may wait a moment for
 	// it to answer, and frees the connection. It is called once, and ends Read
 	// and Write.
@@ -90,8 +92,7 @@ const (
 )
 
 // session is one session. Its reader is the goroutine of Serve. Its writer
-// takes replies from the reader, and from a third goroutine what the seat
-// hears.
+// takes replies from the reader, and what the seat hears.
 type session struct {
 	ctx  context.Context
 	end  context.CancelCauseFunc // with an *End
@@ -100,13 +101,13 @@ type session struct {
 	seat *engine.Attachment
 
 	replies chan reply
-	events  chan []engine.Event // a batch
-	written chan struct{}       // the batch was
+	wake    chan struct{} // has room for one token; the writer waits for it
 	pings   pings
 	decided atomic.Pointer[End] // by the reader, before it is said
 
 	// Of the writer.
 	encoding Message
+	welcomed bool // the welcome was written; seat is set before it is queued
 
 	// Of the reader.
 	grant  Grant  // since hello
@@ -127,8 +128,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	s := &session{
 		conn: conn, Config: cfg,
 		replies: make(chan reply, maxReplies),
-		events:  make(chan []engine.Event),
-		written: make(chan struct{}),
+		wake:    make(chan struct{}, 1),
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 
@@ -137,6 +137,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	tasks.Add(1)
 	context.AfterFunc(s.ctx, func() {
 		defer tasks.Done()
+		s.signal()
 		end := endOf(s.ctx)
 		conn.Close(end.Code, end.Reason)
 	})
@@ -153,7 +154,6 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 				s.seat.Detach()
 			}
 		})
-		tasks.Go(s.listen)
 		tasks.Add(1)
 		unlimited = s.limit(tasks.Done)
 		s.read()
@@ -227,7 +227,7 @@ func (s *session) join() bool {
 	if seat.Mesh() != seat.ID() {
 		welcome.Mesh = seat.Mesh()
 	}
-	s.reply(reply{m: &welcome}) // before all events, as the writer prefers replies
+	s.reply(reply{m: &welcome}) // the writer listens to the seat from then on
 	return true
 }
 
@@ -237,10 +237,7 @@ func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
 	if hello.Resume == "" {
 		return nil, Message{}, false
 	}
-	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
-		Hears: s.hears(),
-	})
+	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, s.seatConfig())
 	if err != nil {
 		return nil, Message{Reason: notResumed(err)}, false
 	}
@@ -249,10 +246,9 @@ func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
 
 // enter takes a new seat. Where there is none, the session ends.
 func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Message, bool) {
-	seat, peers, err := s.Room.Join(s.ctx, engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
-		History: int(min(hello.History, engine.MaxHistory)), Hears: s.hears(),
-	})
+	cfg := s.seatConfig()
+	cfg.History = int(min(hello.History, engine.MaxHistory))
+	seat, peers, err := s.Room.Join(s.ctx, cfg)
 	switch {
 	case errors.Is(err, engine.ErrRoomFull):
 		s.counted(CodeRoomFull, err.Error(), &End{Code: CloseTryAgain, Reason: "room full", Err: err})
@@ -262,6 +258,13 @@ func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Mess
 		return nil, Message{}, false
 	}
 	return seat, Message{Peers: peers, Reason: reason}, true
+}
+
+func (s *session) seatConfig() engine.SeatConfig {
+	return engine.SeatConfig{
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
+		Wake: s.wake, Hears: s.hears(),
+	}
 }
 
 // read takes the client's messages until the session ends.

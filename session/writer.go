@@ -1,9 +1,10 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
@@ -19,6 +20,7 @@ type reply struct {
 // reply queues a reply. While the queue is full it waits, so that a client that
 // does not read is not read either. It reports whether the session goes on.
 func (s *session) reply(r reply) bool {
+	defer s.signal()
 	select {
 	case s.replies <- r:
 		return r.end == nil
@@ -32,52 +34,65 @@ func (s *session) reply(r reply) bool {
 	}
 }
 
-// keptEvents is the size from which on a batch's memory is not kept.
-const keptEvents = 1024
-
-// listen hands what the seat hears to the writer. An event counts as waiting
-// until the batch that it is in was written.
-func (s *session) listen() {
-	var batch []engine.Event
-	for {
-		if cap(batch) > keptEvents {
-			batch = nil
-		}
-		var err error
-		if batch, err = s.seat.Next(s.ctx, batch[:0]); err != nil {
-			s.end(seatEnd(err, s.Limits.Pending))
-			return
-		}
-		select {
-		case s.events <- batch:
-		case <-s.ctx.Done():
-			return
-		}
-		select {
-		case <-s.written:
-		case <-s.ctx.Done():
-			return
-		}
+// signal has the writer look for what is to be written.
+func (s *session) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
-// write is the writer: replies first.
+// write is the writer: replies first, and from the welcome on what the seat
+// hears. It waits on one channel for all of that, which costs less than a select.
 func (s *session) write() {
-	for {
-		select {
-		case r := <-s.replies:
+	for s.ctx.Err() == nil {
+		if r, ok := s.nextReply(); ok {
 			if !s.writeReplies(r) {
 				return
 			}
-		case batch := <-s.events:
-			if !s.writeEvents(batch) {
-				return
-			}
-		case <-s.ctx.Done():
+			continue
+		}
+		if s.welcomed && !s.writeHeard() {
 			return
+		}
+		<-s.wake
+	}
+}
+
+// writeHeard sends what the seat has heard, until nothing is left. An event
+// counts as waiting until the batch that it is in was written.
+func (s *session) writeHeard() bool {
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
+	for {
+		events, err := s.seat.Poll(b.events[:0])
+		if cap(events) <= keptEvents {
+			b.events = events
+		}
+		if err != nil {
+			s.end(seatEnd(err, s.Limits.Pending))
+			return false
+		}
+		if len(events) == 0 {
+			return true
+		}
+		if !s.writeEvents(events, &b.encoded) {
+			return false
 		}
 	}
 }
+
+// batch is the events that are being written. A session that hears nothing has
+// no memory for them.
+type batch struct {
+	events  []engine.Event
+	encoded [writeCount][]byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// keptEvents is the size from which on a batch's memory is not kept.
+const keptEvents = 1024
 
 // writeReplies sends a reply and all that wait. It reports whether the session
 // goes on.
@@ -86,6 +101,7 @@ func (s *session) writeReplies(r reply) bool {
 	for n := 1; ; n++ {
 		if r.m != nil {
 			out = append(out, s.Codec.Encode(r.m))
+			s.welcomed = s.welcomed || r.m.Op == OpWelcome
 		}
 		if r.end != nil || n == maxReplies {
 			break
@@ -121,31 +137,26 @@ const (
 )
 
 // writeEvents sends a batch piece by piece, and in between the replies that
-// come meanwhile: so an error comes before the acknowledgement that covers it. It reports whether the session goes on.
-func (s *session) writeEvents(batch []engine.Event) bool {
-	var out [][]byte
+// come meanwhile: so an error comes before the acknowledgement that covers it.
+// It reports whether the session goes on.
+func (s *session) writeEvents(batch []engine.Event, encoded *[writeCount][]byte) bool {
+	defer clear(batch)
+	defer clear(encoded[:])
 	for len(batch) > 0 {
 		if r, ok := s.nextReply(); ok && !s.writeReplies(r) {
 			return false
 		}
-		out = out[:0]
+		out := encoded[:0]
 		for n := 0; len(batch) > 0 && len(out) < writeCount && n < writeBytes; batch = batch[1:] {
 			raw := s.encodeEvent(batch[0])
 			out = append(out, raw)
 			n += len(raw)
-			batch[0] = nil
 		}
 		if !s.send(out) {
 			return false
 		}
-		clear(out)
 	}
-	select {
-	case s.written <- struct{}{}:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
+	return true
 }
 
 // send writes messages to the client. It reports false if that ended the
@@ -155,16 +166,12 @@ func (s *session) send(messages [][]byte) bool {
 	for _, m := range messages {
 		size += len(m)
 	}
-	// Not the session's context: a message that is half written when the
-	// session ends would leave no way to tell the client why.
 	limit := writeTime + time.Duration(size)*time.Second/writeRate
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	err := s.conn.Write(ctx, messages, s.Codec.Binary())
+	err := s.conn.Write(messages, s.Codec.Binary(), time.Now().Add(limit))
 	switch {
 	case err == nil:
 		return true
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.end(slow(fmt.Sprintf("%d bytes were not read within %v", size, limit.Round(time.Second))))
 	default:
 		s.gone(fmt.Errorf("write: %w", err))
@@ -183,7 +190,10 @@ func (s *session) encodeEvent(e engine.Event) []byte {
 			return s.Codec.Encode(&s.encoding)
 		})
 	}
-	if e, ok := e.(*engine.TransferChunk); ok {
+	switch e := e.(type) {
+	case engine.PeerEvent:
+		return e.Encodings.Get(s.Codec.slot(), func() []byte { return s.Codec.Encode(s.message(e)) })
+	case *engine.TransferChunk:
 		return s.encodeChunk(e)
 	}
 	return s.Codec.Encode(s.message(e))
