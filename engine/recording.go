@@ -157,7 +157,7 @@ func (r *Room) scan(see func(uint64, *record), settle func(checkpoint)) error {
 			return
 		}
 		see(seq, &rec)
-		r.history.add(seq, &rec)
+		r.history.add(seq, rec.to)
 	})
 }
 
@@ -197,26 +197,26 @@ func (r *Room) write(batch []*posting) error {
 	if err := r.openJournal(); err != nil {
 		return err
 	}
-	var (
-		arena   = r.arena[:0]
-		ends    []int
-		records = make([]record, len(batch))
-	)
-	for i, p := range batch {
-		records[i] = p.record()
-		arena = records[i].append(arena)
-		ends = append(ends, len(arena))
+	// Entries lie in one piece of memory, which may move while it grows.
+	arena, entries := r.arena[:0], r.entries[:0]
+	for _, p := range batch {
+		start := len(arena)
+		rec := p.record()
+		arena = rec.append(arena)
+		p.to = rec.to
+		entries = append(entries, arena[start:])
 	}
-	entries := make([][]byte, len(batch))
 	start := 0
-	for i, end := range ends {
-		entries[i] = arena[start:end:end]
-		start = end
+	for i, e := range entries {
+		entries[i] = arena[start : start+len(e)]
+		start += len(e)
 	}
 	if r.arena = arena; cap(arena) > stagedBytes {
 		r.arena = nil
 	}
 	last, err := r.journal.Append(entries...)
+	clear(entries)
+	r.entries = entries[:0]
 	if err != nil {
 		r.node.counters.drop("journal: not written")
 		r.failed()
@@ -229,7 +229,7 @@ func (r *Room) write(batch []*posting) error {
 	first := last - uint64(len(batch)) + 1
 	for i, p := range batch {
 		p.seq = first + uint64(i)
-		r.history.add(p.seq, &records[i])
+		r.history.add(p.seq, p.to)
 	}
 	return nil
 }
@@ -301,9 +301,9 @@ type history struct {
 	next    int
 }
 
-func (h *history) add(seq uint64, rec *record) {
+func (h *history) add(seq uint64, to audience) {
 	switch {
-	case rec.to == toListed:
+	case to == toListed:
 	case len(h.offsets) < MaxHistory:
 		h.offsets = append(h.offsets, seq)
 	default:
