@@ -65,8 +65,8 @@ func (r *Room) flush() {
 		if p.link != nil {
 			r.received(p)
 		} else {
+			r.send(p)
 			r.written(p.seat, p.out.Ref)
-			r.send(p) // last, as the Go scheduler runs first who was woken last
 		}
 	}
 	clear(batch)
