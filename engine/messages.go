@@ -14,7 +14,8 @@ func ValidChannel(name string) bool {
 
 // posting is a message on its way into the room: of a seat, or of a link.
 type posting struct {
-	seq uint64 // in the journal; 0 if it is not there
+	seq uint64   // in the journal; 0 if it is not there
+	to  audience // as the journal has it
 
 	seat   *Seat
 	out    Outgoing

@@ -3,7 +3,6 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 )
@@ -16,23 +15,24 @@ import (
 // bounded in bytes: a message that does not fit is refused. What is under way is
 // bounded by the window.
 type outbox struct {
-	link   *link
-	limit  int
-	turn   int    // bytes, at least those of one frame
-	window window // of run
+	link  *link
+	limit int
+	turn  int // bytes, at least those of one frame
 	// What window knows, in bytes that were written to the link.
 	sent, acked atomic.Int64
 
-	mu    sync.Mutex
-	first *lane // of those with something to send, whose turn is next
-	last  *lane
-	lanes map[string]*lane
-	spare *lane // an empty one, for the next channel
-	bytes int
-	under []written // way: not acknowledged, oldest first
-	ended bool
-	// broken is a message whose last frame the transport refused.
-	broken *outgoing
+	// What follows is of run, and of end after it.
+	window window
+	under  []written // way: not acknowledged, oldest first
+	broken *outgoing // whose last frame the transport refused
+
+	mu     sync.Mutex
+	first  *lane // of those with something to send, whose turn is next
+	last   *lane
+	lanes  map[string]*lane
+	spare  *lane // an empty one, for the next channel
+	bytes  int
+	ended  bool
 	writer sync.WaitGroup
 	// wake has room for one token: something was put, the link is writable
 	// again, or the end has come.
@@ -182,38 +182,22 @@ func (o *outbox) run() {
 	defer o.writer.Done()
 	t := o.link.half()
 	for {
-		now, buffered := o.settle(t)
+		o.settle(t)
 		wakeAt := -1
-		if size := o.window.size(); buffered < size {
-			m, f, ended := o.pop()
-			if ended {
-				return
-			}
-			if m != nil {
-				if err := t.Send(f); err != nil {
-					if m.sent == m.total {
-						o.broken = m
-					}
-					o.link.close(err)
-					return
-				}
-				o.link.sent(len(f))
-				o.window.send(now, len(f))
-				o.sent.Store(o.window.sent)
-				o.wrote(m)
-				if m.sent == m.total {
-					o.link.remember(m)
-				}
-				continue
-			}
-			o.window.idle()
-		} else {
+		if size := o.window.size(); o.held() >= size {
 			wakeAt = size - 1
 			if o.over() {
 				return
 			}
+		} else if more, over := o.write(t, size); over {
+			return
+		} else if more {
+			continue
 		}
-		if wakeAt = max(wakeAt, o.unacked()); wakeAt >= 0 {
+		if len(o.under) > 0 { // at the latest when the first has arrived
+			wakeAt = max(wakeAt, int(o.window.sent-o.under[0].end))
+		}
+		if wakeAt >= 0 {
 			t.WakeAt(wakeAt)
 			if t.Buffered() <= wakeAt {
 				continue // fell meanwhile
@@ -223,51 +207,52 @@ func (o *outbox) run() {
 	}
 }
 
-// settle looks at what the transport has had acknowledged.
-func (o *outbox) settle(t Link) (now time.Time, buffered int) {
-	now, buffered = o.link.room.now(), t.Buffered()
-	o.window.ack(now, buffered)
+// write writes a turn, unless the window is full before. It reports whether
+// there may be more to write, and whether it is over.
+func (o *outbox) write(t Link, window int) (more, over bool) {
+	for end := o.window.sent + int64(o.turn); o.window.sent < end && o.held() < window; {
+		m, f, ended := o.pop()
+		if m == nil {
+			o.window.idle()
+			return false, ended
+		}
+		if err := t.Send(f); err != nil {
+			if m.sent == m.total {
+				o.broken = m
+			}
+			o.link.close(err)
+			return false, true
+		}
+		o.link.sent(len(f))
+		o.window.send(o.link.room.now(), len(f))
+		o.sent.Store(o.window.sent)
+		o.under = append(o.under, written{m, o.window.sent})
+		if m.sent == m.total {
+			o.link.remember(m)
+		}
+	}
+	return true, false
+}
+
+// held is what the transport holds, by what was last seen.
+func (o *outbox) held() int { return int(o.window.sent - o.window.acked) }
+
+// settle looks at what the transport has had acknowledged, and reports the
+// progress of the frames that have arrived.
+func (o *outbox) settle(t Link) {
+	buffered := t.Buffered()
+	o.window.ack(o.link.room.now(), buffered)
 	o.acked.Store(o.window.acked)
-	o.acknowledge()
+	n := 0
+	for n < len(o.under) && o.under[n].end <= o.window.acked {
+		o.under[n].m.passed(o.link.pair.remote)
+		o.under[n].m = nil
+		n++
+	}
+	o.under = o.under[n:]
 	if buffered == 0 {
 		o.link.unconfirmed.acknowledged()
 	}
-	return now, buffered
-}
-
-// wrote notes a frame of a message that was written, the latest one popped.
-func (o *outbox) wrote(m *outgoing) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.under = append(o.under, written{m, o.window.sent})
-}
-
-// unacked is the number of bytes from the end of the first frame under way to
-// the end of the last: when no more is buffered, the first was acknowledged. It
-// is -1 if none is under way.
-func (o *outbox) unacked() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.under) == 0 {
-		return -1
-	}
-	return int(o.window.sent - o.under[0].end)
-}
-
-// acknowledge reports the progress of the frames that have arrived.
-func (o *outbox) acknowledge() {
-	o.mu.Lock()
-	n := 0
-	for n < len(o.under) && o.under[n].end <= o.window.acked {
-		n++
-	}
-	arrived := o.under[:n]
-	o.under = o.under[n:]
-	o.mu.Unlock()
-	for _, a := range arrived {
-		a.m.passed(o.link.pair.remote)
-	}
-	clear(arrived)
 }
 
 func (o *outbox) over() bool {

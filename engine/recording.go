@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/journal"
@@ -165,7 +163,7 @@ func (r *Room) scan(see func(uint64, *record), settle func(checkpoint)) error {
 			return
 		}
 		see(seq, &rec)
-		r.history.add(seq, &rec)
+		r.history.add(seq, rec.to)
 	})
 }
 
@@ -205,26 +203,26 @@ func (r *Room) write(batch []*posting) error {
 	if err := r.openJournal(); err != nil {
 		return err
 	}
-	var (
-		arena   = r.arena[:0]
-		ends    []int
-		records = make([]record, len(batch))
-	)
-	for i, p := range batch {
-		records[i] = p.record()
-		arena = records[i].append(arena)
-		ends = append(ends, len(arena))
+	// Entries lie in one piece of memory, which may move while it grows.
+	arena, entries := r.arena[:0], r.entries[:0]
+	for _, p := range batch {
+		start := len(arena)
+		rec := p.record()
+		arena = rec.append(arena)
+		p.to = rec.to
+		entries = append(entries, arena[start:])
 	}
-	entries := make([][]byte, len(batch))
 	start := 0
-	for i, end := range ends {
-		entries[i] = arena[start:end:end]
-		start = end
+	for i, e := range entries {
+		entries[i] = arena[start : start+len(e)]
+		start += len(e)
 	}
 	if r.arena = arena; cap(arena) > stagedBytes {
 		r.arena = nil
 	}
 	last, err := r.journal.Append(entries...)
+	clear(entries)
+	r.entries = entries[:0]
 	if err != nil {
 		r.node.counters.drop("journal: not written")
 		r.failed()
@@ -237,7 +235,7 @@ func (r *Room) write(batch []*posting) error {
 	first := last - uint64(len(batch)) + 1
 	for i, p := range batch {
 		p.seq = first + uint64(i)
-		r.history.add(p.seq, &records[i])
+		r.history.add(p.seq, p.to)
 	}
 	return nil
 }
@@ -329,9 +327,9 @@ type history struct {
 	next    int
 }
 
-func (h *history) add(seq uint64, rec *record) {
+func (h *history) add(seq uint64, to audience) {
 	switch {
-	case rec.to == toListed:
+	case to == toListed:
 	case len(h.offsets) < MaxHistory:
 		h.offsets = append(h.offsets, seq)
 	default:
@@ -390,65 +388,4 @@ func (a *Attachment) prepend(offsets []uint64) {
 		a.waiting += total
 		a.signal()
 	}
-}
-
-// folder is where a room keeps its files: in the node's folder, or else in one
-// that is removed when the node is closed.
-func (n *Node) folder(room string) (string, error) {
-	n.folders.Lock()
-	defer n.folders.Unlock()
-	if n.dir == "" {
-		dir, err := os.MkdirTemp("", "genosrtc-")
-		if err != nil {
-			return "", err
-		}
-		n.dir, n.temporary = dir, true
-	}
-	return filepath.Join(n.dir, "rooms", escapeRoom(room)), nil
-}
-
-// keptFolder is the folder of a room that an earlier process left; empty if there
-// is none.
-func (n *Node) keptFolder(room string) (string, error) {
-	if n.store == nil {
-		return "", nil
-	}
-	dir := filepath.Join(n.dir, "rooms", escapeRoom(room))
-	_, err := os.Stat(filepath.Join(dir, "journal"))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	return dir, err
-}
-
-// Kept are the names of the rooms that earlier processes left something of.
-func (n *Node) Kept() (names []string) {
-	if n.store == nil {
-		return nil
-	}
-	entries, err := os.ReadDir(filepath.Join(n.dir, "rooms"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		n.log.Warn("the rooms of before cannot be listed", "error", err)
-	}
-	for _, e := range entries {
-		// What escapeRoom writes is also how URLs are escaped.
-		if name, err := url.PathUnescape(e.Name()); err == nil && escapeRoom(name) == e.Name() {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// escapeRoom makes a file name of a room's, one for each, also where case does
-// not matter. It may be long; what is too long for a file system fails there.
-func escapeRoom(name string) string {
-	var b strings.Builder
-	for _, c := range []byte(name) {
-		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
 }

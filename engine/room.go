@@ -99,6 +99,7 @@ type Room struct {
 	history     history
 	unused      time.Time  // since when there are neither tokens nor readers
 	arena       []byte     // of the records that are written together
+	entries     [][]byte   // they themselves
 	staged      []*posting // to be written together
 	stagedBytes int
 	durable     bool

@@ -69,12 +69,16 @@ var decodings = sync.Pool{New: func() any { return new(decoding) }}
 // fault, for the seq, which the answer must carry, may come later.
 func decode(r reader, raw []byte) (Message, error) {
 	d := decodings.Get().(*decoding)
-	defer func() {
-		*d = decoding{}
-		decodings.Put(d)
-	}()
 	err := d.decode(r, raw)
-	return d.m, err
+	m := d.m
+	d.m = Message{}
+	for i := range d.values { // mostly few are set
+		if d.values[i] != nil {
+			d.values[i] = nil
+		}
+	}
+	decodings.Put(d)
+	return m, err
 }
 
 func (d *decoding) decode(r reader, raw []byte) error {

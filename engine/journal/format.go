@@ -68,10 +68,12 @@ func appendEntry(b []byte, offset uint64, nanos int64, data []byte) []byte {
 // headerSum is the checksum of an entry's length and time, and of its offset, which
 // is not written: an entry in the wrong place is not mistaken for the right one.
 func headerSum(offset uint64, b []byte) uint32 {
-	var buf [20]byte
-	binary.LittleEndian.PutUint64(buf[:], offset)
-	copy(buf[8:], b[:12])
-	return crc32.Checksum(buf[:], castagnoli)
+	sum := ^uint32(0)
+	for range 8 { // as crc32.Update, which would have memory allocated
+		sum = castagnoli[byte(sum)^byte(offset)] ^ sum>>8
+		offset >>= 8
+	}
+	return crc32.Update(^sum, castagnoli, b[:12])
 }
 
 type entryHeader struct {
