@@ -9,7 +9,7 @@ What is needed, and why:
   a C compiler, git       for Go's race detector and version stamps    (apt)
   Chromium, iproute2      for the end-to-end tests                     (apt)
   Node 20.19 or later     for the tests in JavaScript                  (apt, or npm where apt's is older)
-  Python 3.9 or later     for a client of the session protocol         (apt)
+  Python 3.9 or later     for the client in integration/python         (apt)
   root        for apt, and for network namespaces: no test leaves the machine
   npm packages            test clients, in web/ and integration/       (npm ci)
 TEXT
