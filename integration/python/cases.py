@@ -34,10 +34,11 @@ class Peer:
 
 class TestCase(unittest.TestCase):
     server: Server
+    tls = False
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.server = Server()
+        cls.server = Server(cls.tls)
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -45,6 +46,7 @@ class TestCase(unittest.TestCase):
         assert threading.active_count() == 1, threading.enumerate()
 
     def peer(self, url: str | None = None, room: str = "demo", join: bool = True, **options: Any) -> Peer:
+        options.setdefault("context", self.server.context)
         peer = Peer(url or self.server.url, room, **options)
         self.addCleanup(peer.session.leave)
         if join:

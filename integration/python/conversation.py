@@ -56,6 +56,7 @@ class Conversation:
         if history:
             self._hello["history"] = history
         self._fault: SessionError | None = None  # the last error that a connection was told
+        self._why = "no answer"  # why the last attempt to connect failed
         self._stop = threading.Event()
         # What the thread of the handlers is to call. Only that thread uses the next two.
         self._calls: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]] | None] = queue.SimpleQueue()
@@ -86,14 +87,18 @@ class Conversation:
             try:
                 self._converse()
             except websocket.Refused as refused:
-                wait = refused.retry_after or 0
+                self._why, wait = str(refused), refused.retry_after or 0
                 if refused.status in _FINAL_STATUS:
                     return self._over(SessionError(f"http_{refused.status}", str(refused)))
             except websocket.Closed as closed:
                 if closed.code in _FINAL:
                     return self._over(self._fault or SessionError(closed.reason or str(closed.code), str(closed)))
-                self._tell(self.on_state, "lost", str(closed))
+                self._why = str(closed)
+                self._tell(self.on_state, "lost", self._why)
+            except ssl.SSLCertVerificationError as error:
+                return self._over(error)
             except OSError as error:
+                self._why = str(error)
                 logging.getLogger("genosrtc").debug("%s: %s", self._url, error)
             except Exception as error:  # a fault of this client, or of what the server said
                 logging.getLogger("genosrtc").exception("%s", self._url)

@@ -44,7 +44,7 @@ class Session(Conversation):
             threading.Thread(target=run, name=f"genosrtc{run.__name__}", daemon=True).start()
         with self._changed:
             if not self._changed.wait_for(lambda: self.welcome or self._end, timeout):
-                self._finish(TimeoutError("not welcome in time"))
+                self._finish(TimeoutError(f"not welcome in time: {self._why}"))
             if self._end:
                 raise self._end
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -19,12 +20,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 _CADDYFILE = """{
 	admin off
 	persist_config off
-	auto_https off
+	%(options)s
 	genosrtc {
-		udp 127.0.0.1:%(port)d
+		udp 127.0.0.1:%(udp)d
 	}
 }
-http://:%(port)d {
+%(site)s:%(port)d {
 	bind 127.0.0.1
 	genosrtc {
 		room demo
@@ -65,11 +66,15 @@ def free_port() -> int:
 class Server:
     """Caddy with our module: the binary that SERVER_CMD names, or build/caddy-race."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: bool = False) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/genosrtc"
+        self.url = f"https://localhost:{self.port}/genosrtc" if tls else f"http://127.0.0.1:{self.port}/genosrtc"
+        self.context: ssl.SSLContext | None = None  # what trusts the certificate that it made for itself
+        self._tls = tls
         self._folder = Path(tempfile.mkdtemp(prefix="genosrtc-python-"))
-        (self._folder / "Caddyfile").write_text(_CADDYFILE % {"port": self.port})
+        (self._folder / "Caddyfile").write_text(_CADDYFILE % {
+            "port": self.port, "udp": free_port(), "site": "https://localhost" if tls else "http://",
+            "options": "local_certs\n\tskip_install_trust\n\tauto_https disable_redirects" if tls else "auto_https off"})
         self._log = open(self._folder / "log", "wb")
         self.start()
 
@@ -84,8 +89,10 @@ class Server:
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
+        root = self._folder / "caddy/pki/authorities/local/root.crt"
         try:
-            with urllib.request.urlopen(f"{self.url}/relay", timeout=5):
+            self.context = ssl.create_default_context(cafile=str(root)) if self._tls else None
+            with urllib.request.urlopen(f"{self.url}/relay", timeout=5, context=self.context):
                 return True
         except OSError:
             return False

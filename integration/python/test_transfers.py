@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import ssl
 import tempfile
 import threading
 import time
@@ -116,6 +117,30 @@ class Transfers(TestCase):
         source.seek = lambda at, whence=0: 300_000 if whence else io.BytesIO.seek(source, at)  # type: ignore[method-assign]
         self.assertCode("changed", one.session.transfer("file", source).wait, 10)
         until("the recipient is told", lambda: other.transfers)
+
+
+class TLS(TestCase):
+    tls = True
+
+    def test_both_ways_at_once(self) -> None:
+        peers = self.pair()
+        data = random.Random(2).randbytes(5_000_000)
+        transfers = [peer.session.transfer("file", data) for peer in peers]
+        for n in range(500):
+            for peer in peers:
+                peer.session.send("chat", [n, "x" * 2000])
+        for transfer in transfers:
+            transfer.wait(60)
+        for peer in peers:
+            until("all messages come", lambda: len(peer.messages) == 500)
+            self.assertEqual([n for n, _ in peer.data("chat")], list(range(500)))
+            until("the payload comes", lambda: peer.transfers)
+            self.assertEqual(peer.transfers[0].data, data)
+            self.assertEqual(peer.states, ["joined"])
+
+    def test_a_certificate_that_nobody_vouches_for(self) -> None:
+        with self.assertRaises(ssl.SSLCertVerificationError):
+            self.peer(join=False, context=ssl.create_default_context()).session.join()
 
 
 if __name__ == "__main__":

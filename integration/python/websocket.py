@@ -14,16 +14,19 @@ import base64
 import hashlib
 import json
 import os
+import selectors
 import socket
 import ssl
 import struct
 import threading
-from typing import Any, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _HEAD_LIMIT = 64 << 10  # bytes of a response before its body
+_PIECE = 64 << 10  # bytes that TLS is given at once
 _BODY_LIMIT = 64 << 10  # bytes of a problem document
 
 
@@ -79,7 +82,7 @@ def connect(
         raw.sendall("\r\n".join([*head, "", ""]).encode("ascii"))
         rest, protocol = _handshake(raw, key, protocols)
         raw.settimeout(silence)
-        return WebSocket(raw, rest, protocol, limit)
+        return WebSocket(_TLS(raw, silence) if isinstance(raw, ssl.SSLSocket) else raw, rest, protocol, limit)
     except BaseException:
         raw.close()
         raise
@@ -128,7 +131,7 @@ def _problem(raw: socket.socket, fields: dict[str, str], body: bytes) -> dict[st
 class WebSocket:
     """An open WebSocket; `connect` makes it."""
 
-    def __init__(self, raw: socket.socket, rest: bytes, protocol: str, limit: int):
+    def __init__(self, raw: socket.socket | _TLS, rest: bytes, protocol: str, limit: int):
         self.protocol = protocol  # the subprotocol that the server chose, or ""
         self._socket = raw
         self._buffer = bytearray(rest)
@@ -229,6 +232,48 @@ class WebSocket:
         self.close(code if code != 1005 else 1000)
         self.abort()
         return Closed(code, payload[2:].decode("utf-8", "replace"))
+
+
+class _TLS:
+    """A TLS connection on which one thread may receive while another sends: OpenSSL's may not."""
+
+    def __init__(self, raw: ssl.SSLSocket, silence: float | None):
+        self._raw = raw
+        self._silence = silence
+        self._lock = threading.Lock()
+        raw.setblocking(False)
+
+    def recv(self, size: int) -> bytes:
+        return self._do(self._raw.recv, size)
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._do(self._raw.send, view[:_PIECE]):]
+
+    def shutdown(self, how: int) -> None:
+        socket.socket.shutdown(self._raw, how)  # SSLSocket's own would go on without TLS
+
+    def close(self) -> None:
+        with self._lock:
+            self._raw.close()
+
+    def _do(self, call: Callable[[Any], Any], argument: Any) -> Any:
+        while True:
+            try:
+                with self._lock:
+                    return call(argument)
+            except ssl.SSLWantReadError:
+                event = selectors.EVENT_READ
+            except ssl.SSLWantWriteError:
+                event = selectors.EVENT_WRITE
+            try:
+                with selectors.DefaultSelector() as selector:
+                    selector.register(self._raw, event)
+                    if not selector.select(self._silence):
+                        raise TimeoutError("timed out")
+            except (ValueError, KeyError):
+                raise ConnectionError("the connection is closed") from None
 
 
 class _Violation(Exception):
