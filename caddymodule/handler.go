@@ -16,9 +16,11 @@ import (
 )
 
 // Handler serves a GenosRTC server at a path of a site, and names the rooms
-// that exist there: the embedded Nostr relay at `{path}/relay`, and the
-// sessions of WebSocket clients at `{path}/rooms/{room}/ws`. Requests for other
-// paths go to the next handler.
+// that exist there: the embedded Nostr relay at `{path}/relay`, the sessions of
+// WebSocket clients at `{path}/rooms/{room}/ws`, and for plain HTTP Server-Sent
+// Events at `{path}/rooms/{room}/events` and POST to
+// `{path}/rooms/{room}/channels/{channel}`. Requests for other paths go to the next
+// handler.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
 // the same room, if they configure it alike.
@@ -73,7 +75,8 @@ type Room struct {
 
 // Limits bound what the clients of a site can use.
 type Limits struct {
-	// How many sessions the site takes at once. Default: 10000.
+	// How many sessions the site takes at once, streams of events included.
+	// Default: 10000.
 	Sessions int `json:"sessions,omitempty"`
 
 	// How many sessions it takes from one client address: an IPv4 address, or an

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
 )
 
 // hosted is a peer of the room that lives in this process. Its fields belong
@@ -17,7 +18,8 @@ type hosted struct {
 	seats      map[*Seat]struct{}
 	pairs      map[string]*pair // by remote peer id
 	announced  time.Time
-	announcing bool
+	announces  *rate.Limiter
+	announcing bool // soon
 
 	mu     sync.Mutex
 	nonces *lru.LRU[string, byte]
@@ -35,6 +37,8 @@ func (r *Room) host(typ string) *hosted {
 		seats:  make(map[*Seat]struct{}),
 		pairs:  make(map[string]*pair),
 		nonces: nonces,
+
+		announces: rate.NewLimiter(rate.Every(announceGap), announceBurst),
 	}
 	r.hosted[h.id] = h
 	r.signaling.Host(h.id)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"time"
 )
 
 // tokenKey is what is kept of a resume token: the SHA-256 of it and of the
@@ -127,7 +126,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 	switch {
 	case r.closing:
 		return ErrClosed
-	case len(r.seats) >= limits.SeatsPerRoom:
+	case len(r.seats)+len(r.readers) >= limits.SeatsPerRoom:
 		return ErrRoomFull
 	}
 	if s.resumable() {
@@ -296,6 +295,7 @@ func (r *Room) Dismiss() {
 		for _, s := range r.seats {
 			r.unseat(s, ErrClosed)
 		}
+		r.endReaders(ErrClosed)
 		r.removeJournal()
 	})
 }
@@ -322,8 +322,5 @@ func (r *Room) unseat(s *Seat, why error) {
 		r.unhost(s.hosted)
 	}
 	r.tellAll(PeerEvent{PeerLeave, Peer{s.id, TypeSession}})
-	r.unused = time.Time{}
-	if len(r.tokens) == 0 {
-		r.unused = r.now()
-	}
+	r.unused = r.now()
 }

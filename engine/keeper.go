@@ -3,23 +3,27 @@ package engine
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/store"
+	"github.com/genosrtc/caddy-genosrtc/internal/retry"
 )
 
 // keeper writes a room's seats to the node's store, so that a later process has
-// them again. It collects what changes while it writes: a seat is there once, as
-// it was last. Without a store it does nothing.
+// them again. It collects what changes while it writes: a seat is there once, as it
+// was last. What could not be written, because the disk was full, say, is tried
+// again. Without a store it does nothing.
 type keeper struct {
-	store *store.Store // nil: none
-	room  string
-	log   *slog.Logger
-	wake  chan struct{} // has room for one token
-	done  chan struct{}
+	store  *store.Store // nil: none
+	room   string
+	log    *slog.Logger
+	clock  Clock
+	jitter func() float64
+	wake   chan struct{} // has room for one token
+	done   chan struct{}
+	// closing ends the wait for another attempt.
+	closing chan struct{}
 
 	mu      sync.Mutex
 	changed map[tokenKey]*store.Seat // nil: deleted
@@ -29,10 +33,11 @@ type keeper struct {
 	closed  bool
 }
 
-func newKeeper(s *store.Store, room string, log *slog.Logger) *keeper {
+func newKeeper(n *Node, room string, log *slog.Logger) *keeper {
+	s := n.store
 	k := &keeper{
-		store: s, room: room, log: log,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		store: s, room: room, log: log, clock: n.clock, jitter: n.jitter,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), closing: make(chan struct{}),
 		changed: make(map[tokenKey]*store.Seat), wrote: make(chan struct{}),
 	}
 	if s == nil {
@@ -81,6 +86,14 @@ func (k *keeper) change(key tokenKey, s *store.Seat) {
 	}
 	k.changed[key] = s
 	k.changes++
+	k.poke()
+}
+
+// poke has the keeper write. It needs the lock.
+func (k *keeper) poke() {
+	if k.closed {
+		return
+	}
 	select {
 	case k.wake <- struct{}{}:
 	default:
@@ -110,37 +123,68 @@ func (k *keeper) flush(ctx context.Context) error {
 
 func (k *keeper) run() {
 	defer close(k.done)
+	var delays retry.Delays
 	for range k.wake {
-		k.write()
+		if k.write() {
+			delays.Reset()
+			continue
+		}
+		// Until then nothing is written, also of what changes.
+		again := make(chan struct{})
+		stop := k.clock.AfterFunc(delays.Next(k.jitter), func() { close(again) })
+		select {
+		case <-again:
+		case <-k.closing:
+			stop()
+		}
+		k.mu.Lock()
+		k.poke()
+		k.mu.Unlock()
 	}
 	k.write()
 }
 
-func (k *keeper) write() {
+// write writes what changed. It reports false if that failed; it is still to be
+// written then.
+func (k *keeper) write() bool {
 	k.mu.Lock()
 	changed, changes := k.changed, k.changes
 	k.changed = make(map[tokenKey]*store.Seat)
 	k.mu.Unlock()
-	defer func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.written = changes
-		close(k.wrote)
-		k.wrote = make(chan struct{})
-	}()
+	err := k.commit(changed)
+	if err != nil {
+		k.log.Error("sessions are not kept over a restart: trying again", "sessions", len(changed), "error", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		for key, s := range changed {
+			if _, newer := k.changed[key]; !newer {
+				k.changed[key] = s
+			}
+		}
+	}
+	// Who waits is not kept waiting for a disk that is full.
+	k.written = changes
+	close(k.wrote)
+	k.wrote = make(chan struct{})
+	return err == nil
+}
+
+func (k *keeper) commit(changed map[tokenKey]*store.Seat) error {
 	var puts []store.Seat
+	var deletes [][32]byte
 	for key, s := range changed {
 		if s != nil {
 			puts = append(puts, *s)
-			delete(changed, key)
+		} else {
+			deletes = append(deletes, key)
 		}
 	}
 	if err := k.store.Put(puts...); err != nil {
-		k.log.Error("sessions are not kept over a restart", "error", err)
+		return err
 	}
-	if err := k.store.Delete(k.room, slices.Collect(maps.Keys(changed))...); err != nil {
-		k.log.Error("ended sessions are kept over a restart", "error", err)
-	}
+	return k.store.Delete(k.room, deletes...)
 }
 
 // close writes what is left, and waits.
@@ -148,6 +192,7 @@ func (k *keeper) close() {
 	k.mu.Lock()
 	if !k.closed {
 		k.closed = true
+		close(k.closing)
 		close(k.wake)
 	}
 	k.mu.Unlock()

@@ -67,8 +67,11 @@ const (
 	// Browsers do so every 2.5 s; linked peers that announced every 60 s stayed
 	// in their rosters.
 	announceEvery = 20 * time.Second
-	// announceGap is the least time between two announces of a hosted peer.
-	announceGap = time.Second
+	// announceGap is the time between announces of a hosted peer while others
+	// keep coming; of a few that come after a pause, announceBurst, each is
+	// answered at once, since a page waits for it.
+	announceGap   = time.Second
+	announceBurst = 5
 	// remoteSilence is the silence in signaling after which an unlinked remote
 	// peer is taken for lost. Peers like ours announce every 20 s.
 	remoteSilence = 65 * time.Second

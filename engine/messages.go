@@ -20,6 +20,8 @@ type posting struct {
 	out    Outgoing
 	frames [][]byte // of out; none if it is too large for links
 	links  bool     // out is for links too
+	// told hears of a message of the server's own peer; it has room for that.
+	told chan published
 
 	link     *link
 	in       *frame.Message
@@ -66,6 +68,9 @@ func (r *Room) flush() {
 		} else {
 			r.send(p)
 			r.written(p.seat, p.out.Ref)
+			if p.told != nil {
+				p.told <- published{journal: r.durably()}
+			}
 		}
 	}
 	clear(batch)
@@ -82,7 +87,7 @@ func (r *Room) admit(p *posting) bool {
 		return true
 	}
 	s, ref := p.seat, p.out.Ref
-	if r.seats[s.id] != s {
+	if r.seats[s.id] != s && p.told == nil {
 		return false
 	}
 	if s.resumable() && ref > 0 {
@@ -120,6 +125,10 @@ func (r *Room) reachesLinks(s *Seat, to []string) bool {
 func (p *posting) refuse() {
 	if p.link != nil {
 		p.link.room.node.counters.drop("message: not written down")
+		return
+	}
+	if p.told != nil {
+		p.told <- published{err: ErrJournal}
 		return
 	}
 	s := p.seat
@@ -169,9 +178,12 @@ func (r *Room) local(id string) *Seat {
 	return nil
 }
 
-// tellAll pushes an event to every seat.
+// tellAll pushes an event to every seat and reader.
 func (r *Room) tellAll(e Event) {
 	for _, s := range r.seats {
+		s.push(e)
+	}
+	for s := range r.readers {
 		s.push(e)
 	}
 }
@@ -184,7 +196,7 @@ func (r *Room) send(p *posting) {
 		d = r.track(s, p.seq)
 	}
 	var m *Message
-	if len(r.seats) > 1 { // else nobody takes it
+	if len(r.seats)+len(r.readers) > 1 || p.told != nil { // else nobody takes it
 		m = &Message{Seq: p.seq, Channel: o.Channel, From: s.id, Content: o.Content}
 	}
 	if o.To == nil {
@@ -192,6 +204,9 @@ func (r *Room) send(p *posting) {
 			if other != s {
 				r.sendToSeat(s, other, m, o)
 			}
+		}
+		for reader := range r.readers {
+			reader.push(m)
 		}
 		for _, pair := range s.hosted.pairs {
 			if pair.known() {

@@ -125,7 +125,7 @@ func TestUnderWayIsNotThere(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		send(2)
 		send(3)
-		time.Sleep(time.Second)
+		time.Sleep(500 * time.Millisecond)
 		from.Cut()
 		time.Sleep(time.Second)
 		events, err := l.From.Next(t.Context(), nil)

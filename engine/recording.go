@@ -13,8 +13,10 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/store"
 )
 
-// A room's journal is there as long as there are seats that can be resumed, and
-// for journalAge after the last one, as history.
+// A room's journal is there as long as there are seats that can be resumed, or
+// readers, and for journalAge after the last one or the last message that was
+// published. All that time everything is written down, so that it has no holes for
+// who goes on from an offset.
 
 // openJournal opens the journal, if it is not open.
 func (r *Room) openJournal() error {
@@ -26,6 +28,9 @@ func (r *Room) openJournal() error {
 		r.journal, err = journal.Open(journal.Config{
 			Dir: filepath.Join(dir, "journal"), MaxAge: max(r.age, journalAge),
 			MaxBytes: int64(r.node.limits.Load().Journal), Logger: r.log,
+			// So that no offset of an earlier journal of the room, which is gone, is
+			// one of this.
+			First: uint64(r.now().UnixMicro()),
 		})
 	}
 	if err != nil {
@@ -54,6 +59,7 @@ func (r *Room) failed() {
 			a.end(ErrJournal)
 		}
 	}
+	r.endReaders(ErrJournal)
 	_ = r.journal.Close() // its error is the one that is told
 	r.journal = nil
 }
@@ -66,9 +72,9 @@ func (r *Room) closeJournal() error {
 	return r.journal.Close()
 }
 
-// removeUnused removes the journal of a room whose seats are long gone.
+// removeUnused removes the journal of a room whose seats and readers are long gone.
 func (r *Room) removeUnused(now time.Time) {
-	if len(r.tokens) == 0 && now.Sub(r.unused) >= journalAge {
+	if len(r.tokens)+len(r.readers) == 0 && now.Sub(r.unused) >= journalAge {
 		r.removeJournal()
 	}
 }
@@ -189,9 +195,9 @@ func eachRecord(j *journal.Journal, first, last uint64, see func(seq uint64, dat
 }
 
 // write appends messages to the journal, in one piece, before anybody is told of
-// them. Without seats that can be resumed nobody would read it.
+// them, if there is a journal or somebody who needs one.
 func (r *Room) write(batch []*posting) error {
-	if len(r.tokens) == 0 || len(batch) == 0 {
+	if len(batch) == 0 || !r.recorded(batch) {
 		return nil
 	}
 	if err := r.openJournal(); err != nil {
@@ -230,6 +236,26 @@ func (r *Room) write(batch []*posting) error {
 	for i, p := range batch {
 		p.seq = first + uint64(i)
 		r.history.add(p.seq, &records[i])
+	}
+	return nil
+}
+
+// recorded tells whether messages are to be written down.
+func (r *Room) recorded(batch []*posting) bool {
+	for _, p := range batch {
+		if p.told != nil { // its sender is told where it is
+			r.unused = r.now()
+			return true
+		}
+	}
+	return r.journal != nil || len(r.tokens)+len(r.readers) > 0
+}
+
+// durably is the journal, if messages are told of only once they would survive a
+// power cut.
+func (r *Room) durably() *journal.Journal {
+	if r.durable {
+		return r.journal
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ type Room struct {
 	hosted    map[string]*hosted // by peer id, the server's included
 	seats     map[string]*Seat   // by seat id
 	tokens    map[tokenKey]*Seat // those that can be resumed
+	readers   map[*Seat]struct{} // the seats of readers, which are no others' business
 	owned     map[string]int     // seats by owner
 	ended     *lru.LRU[tokenKey, error]
 	remotes   map[string]*remote // by peer id
@@ -86,7 +87,7 @@ type Room struct {
 	head        uint64           // its last entry
 	age         time.Duration    // that it keeps, if more than journalAge
 	history     history
-	unused      time.Time  // since when there are no tokens
+	unused      time.Time  // since when there are neither tokens nor readers
 	arena       []byte     // of the records that are written together
 	staged      []*posting // to be written together
 	stagedBytes int
@@ -125,6 +126,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		pings:     make(map[uint64]*relayedPing),
 		tokens:    make(map[tokenKey]*Seat),
 		owned:     make(map[string]int),
+		readers:   make(map[*Seat]struct{}),
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 	}
@@ -141,7 +143,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		return nil, errors.Join(err, r.closeJournal())
 	}
 	r.signaling = sig
-	r.keeper = newKeeper(n.store, cfg.Name, r.log)
+	r.keeper = newKeeper(n, cfg.Name, r.log)
 	go r.run()
 	r.post(func() {
 		r.server = r.host(TypeServer)
@@ -286,6 +288,7 @@ func (r *Room) Close(ctx context.Context) error {
 			}
 			r.keeper.put(s)
 		}
+		r.endReaders(ErrClosed)
 		r.checkpoint()
 		for _, h := range r.hosted {
 			r.signaling.Bye(h.id)

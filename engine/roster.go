@@ -128,12 +128,14 @@ func (r *Room) forgetOldest() {
 	}
 }
 
-// announceSoon announces a hosted peer now, or as soon as announceGap allows.
+// announceSoon announces a hosted peer now, or as soon as announceGap and
+// announceBurst allow. A crowd shares announces.
 func (r *Room) announceSoon(h *hosted) {
 	if h.announcing {
 		return
 	}
-	wait := announceGap - r.now().Sub(h.announced)
+	now := r.now()
+	wait := h.announces.ReserveN(now, 1).DelayFrom(now)
 	if wait <= 0 {
 		r.announce(h)
 		return

@@ -38,6 +38,8 @@ type Seat struct {
 	hosted   *hosted  // speaks for it in the mesh
 	key      tokenKey // of what it is resumed by; zero if it cannot be
 	joined   uint64   // place in the journal: what is behind it is for the seat
+	// channels are those that a reader wants; nil for what is no reader.
+	channels func(string) bool
 
 	// Of the room's actor.
 	resume   time.Duration
@@ -72,6 +74,9 @@ func (s *Seat) resumable() bool { return s.resume > 0 }
 
 // push hands an event to the attachment. Without one the seat keeps what lasts.
 func (s *Seat) push(e Event) {
+	if !s.concerns(e) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := e.(Pong); ok {
@@ -84,10 +89,30 @@ func (s *Seat) push(e Event) {
 	}
 }
 
+// concerns tells whether a seat is to be told of an event. A reader is told of few.
+func (s *Seat) concerns(e Event) bool {
+	if s.channels == nil {
+		return true
+	}
+	switch e := e.(type) {
+	case *Message:
+		return s.channels(e.Channel)
+	case PeerEvent:
+		return true
+	}
+	return false
+}
+
 // keep remembers an event, if it lasts, for the next attachment. Of too many the
 // oldest is forgotten. It needs the lock.
 func (s *Seat) keep(e Event, after uint64) {
-	if s.key == (tokenKey{}) || !lasting(e) {
+	if s.key == (tokenKey{}) {
+		if _, ok := e.(Result); ok {
+			s.room.node.counters.drop("result: nobody is there to be told")
+		}
+		return
+	}
+	if !lasting(e) {
 		return
 	}
 	if len(s.kept) >= maxKept {
@@ -116,6 +141,9 @@ func (s *Seat) confirm(ack uint64) {
 
 // wants tells whether a message in the journal is for the seat.
 func (s *Seat) wants(rec *record) bool {
+	if s.channels != nil && !s.channels(rec.channel) {
+		return false
+	}
 	switch rec.to {
 	case toAll:
 		return rec.from != s.id

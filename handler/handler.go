@@ -1,5 +1,6 @@
-// Package handler serves GenosRTC over net/http: sessions on WebSockets, the
-// relay's endpoint, and the JavaScript client. It knows nothing of Caddy.
+// Package handler serves GenosRTC over net/http: sessions on WebSockets, rooms as
+// Server-Sent Events and by POST, the relay's endpoint, and the JavaScript client.
+// It knows nothing of Caddy.
 package handler
 
 import (
@@ -58,12 +59,15 @@ type Handler struct {
 	counters session.Counters
 	refused  refusals
 	opened   atomic.Uint64
+	// Of Server-Sent Events and POST.
+	slowStreams, published atomic.Uint64
+	answers                *answers
 
-	running   sync.WaitGroup // sessions
+	running   sync.WaitGroup // sessions, streams of events, and POSTs
 	mu        sync.Mutex
 	closed    bool
-	open      int            // sessions
-	byAddress map[string]int // sessions
+	open      int            // of them
+	byAddress map[string]int // of them
 }
 
 var validPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
@@ -81,7 +85,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		engine: cfg.Engine, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
-		mux: http.NewServeMux(), byAddress: make(map[string]int),
+		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(),
 	}
 	if h.clientIP == nil {
 		h.clientIP = remoteHost
@@ -96,7 +100,10 @@ func New(cfg Config) (*Handler, error) {
 	h.killed, h.kill = context.WithCancel(context.Background())
 
 	h.mux.HandleFunc("/", notFound)
+	h.mux.HandleFunc(h.path+"/rooms/{room}", h.serveRoom)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/events", h.serveEvents)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/channels/{channel}", h.servePublish)
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.Relay != nil {
@@ -112,14 +119,16 @@ func (h *Handler) Match(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// ServeHTTP serves one request. For a WebSocket it returns when that is closed.
+// ServeHTTP serves one request. For a WebSocket or a stream of events it returns
+// when that is closed.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
 	problem(w, http.StatusNotFound, "there is nothing at "+r.URL.EscapedPath())
 }
 
-// Close ends all sessions with 1001, takes no new ones (503), and waits. When
+// Close ends all sessions with 1001, and streams of events, takes no new ones (503),
+// and waits. When
 // ctx ends before, their connections are cut and its error is returned; nothing
 // is left running in either case. It is idempotent. The relay is not closed.
 func (h *Handler) Close(ctx context.Context) error {
@@ -144,14 +153,18 @@ func (h *Handler) Close(ctx context.Context) error {
 
 // Stats are what a handler holds now, and its totals since it began.
 type Stats struct {
-	Sessions int    // open
-	Opened   uint64 // sessions
-	// Refused counts the requests for a session that were refused, by reason:
-	// room, origin, stopping, starting, sessions, address, handshake.
+	// Sessions are those that are open, streams of events among them, and the
+	// POSTs under way.
+	Sessions  int
+	Opened    uint64 // sessions and streams of events
+	Published uint64 // messages by POST
+	// Refused counts the requests that were refused, by reason: room, origin,
+	// stopping, starting, sessions, address, handshake, request (it is at fault
+	// itself).
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64
-	Slow   uint64 // sessions cut off because their client did not read
+	Slow   uint64 // sessions and streams cut off because their client did not read
 }
 
 // Stats returns the handler's totals.
@@ -160,6 +173,7 @@ func (h *Handler) Stats() Stats {
 	defer h.mu.Unlock()
 	return Stats{
 		Sessions: h.open, Opened: h.opened.Load(), Refused: h.refused.counts(),
-		Errors: h.counters.Errors(), Slow: h.counters.Slow(),
+		Published: h.published.Load(),
+		Errors:    h.counters.Errors(), Slow: h.counters.Slow() + h.slowStreams.Load(),
 	}
 }

@@ -285,7 +285,7 @@ func TestRoutes(t *testing.T) {
 		"/x/y/":                   404,
 		"/x/yy":                   404,
 		"/x/y/rooms":              404,
-		"/x/y/rooms/demo":         404,
+		"/x/y/rooms/other":        404,
 		"/x/y/rooms/demo/ws/":     404,
 		"/x/y/rooms/a/b/ws":       404,
 		"/x/y/rooms/a%2Fb/ws":     404, // not open

@@ -27,7 +27,8 @@ type site struct {
 	room   *engine.Room
 }
 
-func serve(t testing.TB, cfg Config) *site {
+// newSite is a handler and a room, without a server.
+func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
 	e := memnet.New().Endpoint("server")
 	logger := slog.New(slog.DiscardHandler)
@@ -37,12 +38,19 @@ func serve(t testing.TB, cfg Config) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, h: h, node: cfg.Engine, server: httptest.NewServer(h)}
+	s := &site{t: t, h: h, node: cfg.Engine}
 	s.room = s.open("demo")
+	return s
+}
+
+func serve(t testing.TB, cfg Config) *site {
+	t.Helper()
+	s := newSite(t, cfg)
+	s.server = httptest.NewServer(s.h)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if err := h.Close(ctx); err != nil {
+		if err := s.h.Close(ctx); err != nil {
 			t.Error(err)
 		}
 		s.server.Close()

@@ -63,13 +63,18 @@ type settings struct {
 	rooms     func(string) bool
 	origins   map[string]bool
 	anyOrigin bool
-	limits    Limits
+	// crossOrigin judges what is not safe to do in another site's name.
+	crossOrigin *http.CrossOriginProtection
+	limits      Limits
 }
 
 // Configure replaces the settings. Sessions that are open keep those that they
 // began with. It fails, and changes nothing, if an origin is not valid.
 func (h *Handler) Configure(s Settings) error {
-	set := &settings{rooms: s.Rooms, origins: make(map[string]bool), limits: s.Limits.withDefaults()}
+	set := &settings{
+		rooms: s.Rooms, origins: make(map[string]bool), limits: s.Limits.withDefaults(),
+		crossOrigin: http.NewCrossOriginProtection(),
+	}
 	for _, o := range s.Origins {
 		if o == "*" {
 			set.anyOrigin = true
@@ -80,6 +85,9 @@ func (h *Handler) Configure(s Settings) error {
 			return err
 		}
 		set.origins[origin.String()] = true
+		if err := set.crossOrigin.AddTrustedOrigin(origin.String()); err != nil {
+			return fmt.Errorf("origin %q: %w", o, err)
+		}
 	}
 	h.settings.Store(set)
 	return nil

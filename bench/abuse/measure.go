@@ -14,7 +14,6 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/ownrelay"
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/rounds"
-	"github.com/genosrtc/caddy-genosrtc/bench/internal/wsload"
 )
 
 // The phases.
@@ -63,25 +62,12 @@ func measure(ctx context.Context, phase string, s size) (rounds.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
-	}
-	port, err := process.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	address := "127.0.0.1:" + port
-	relay, err := process.Start(ctx, "", nil, self, "serve", address)
+	relay, err := ownrelay.StartChild(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer relay.Stop()
-	url := "ws://" + address + ownrelay.Path
-	if err := wsload.WaitUntilReady(ctx, url, relay.Ended()); err != nil {
-		return nil, err
-	}
-	h, err := join(ctx, url, s.peers, script)
+	h, err := join(ctx, relay.URL, s.peers, script)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +76,7 @@ func measure(ctx context.Context, phase string, s size) (rounds.Values, error) {
 	h.start = time.Now().Add(headStart)
 	var enemy *enemies
 	if phase == attacked {
-		if enemy, err = startEnemies(ctx, self, plan{url, s.addresses, forge(h)}); err != nil {
+		if enemy, err = startEnemies(ctx, plan{relay.URL, s.addresses, forge(h)}); err != nil {
 			return nil, err
 		}
 		defer enemy.stop()
@@ -122,7 +108,7 @@ func measure(ctx context.Context, phase string, s size) (rounds.Values, error) {
 	}
 	h.leave()
 	h.figures(values)
-	return values, counters(ctx, address, values)
+	return values, counters(ctx, relay.Address, values)
 }
 
 // figures adds what the honest peers noticed. They have left.
@@ -158,7 +144,11 @@ type enemies struct {
 }
 
 // startEnemies runs the attackers at the lowest priority.
-func startEnemies(ctx context.Context, self string, p plan) (*enemies, error) {
+func startEnemies(ctx context.Context, p plan) (*enemies, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
 	text, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the attackers' plan: %w", err)

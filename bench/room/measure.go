@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/ownrelay"
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/rounds"
-	"github.com/genosrtc/caddy-genosrtc/bench/internal/wsload"
 	"github.com/genosrtc/caddy-genosrtc/signaling/relay"
 )
 
@@ -45,30 +43,16 @@ func measure(ctx context.Context, peers, perAddress, cores int, length time.Dura
 	if err != nil {
 		return o, err
 	}
-	port, err := process.FreePort()
-	if err != nil {
-		return o, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return o, fmt.Errorf("finding this program: %w", err)
-	}
 	var env []string
 	if cores > 0 {
 		env = append(env, fmt.Sprint("GOMAXPROCS=", cores))
 	}
-	address := "127.0.0.1:" + port
-	child, err := process.Start(ctx, "", env, self, "serve", address)
+	child, err := ownrelay.StartChild(ctx, env)
 	if err != nil {
 		return o, err
 	}
 	defer child.Stop()
-	url := "ws://" + address + ownrelay.Path
-	if err := wsload.WaitUntilReady(ctx, url, child.Ended()); err != nil {
-		return o, err
-	}
-
-	r, err := join(ctx, url, s, perAddress)
+	r, err := join(ctx, child.URL, s, perAddress)
 	if err != nil {
 		return o, err
 	}
@@ -94,7 +78,7 @@ func measure(ctx context.Context, peers, perAddress, cores int, length time.Dura
 		trouble:   r.firstTrouble(),
 	}
 	o.memory, o.peakMemory = process.Memory(child.PID())
-	o.stats, err = counters(ctx, address)
+	o.stats, err = counters(ctx, child.Address)
 	return o, err
 }
 

@@ -1,6 +1,6 @@
 // Package journal keeps the ordered record of one room's recent messages on disk.
 //
-// A [Journal] is a folder of segment files. Entries have offsets: 1, 2, 3 … They
+// A [Journal] is a folder of segment files. Entries have offsets, which rise. They
 // are appended with one write(2), so that a killed process loses none that was
 // acknowledged; fsync follows in groups, which bounds what a power cut can take.
 // Retention drops whole segments, the oldest first. Why it is our own and not a
@@ -54,6 +54,9 @@ type Config struct {
 	// MaxAge and MaxBytes are the retention: see [Journal.SetRetention].
 	MaxAge   time.Duration
 	MaxBytes int64
+	// First is the offset of the first entry, where there is no journal yet; zero
+	// means 1.
+	First uint64
 	// SyncEvery is how long an entry may wait for its fsync while nobody waits
 	// in [Journal.WaitSynced].
 	SyncEvery time.Duration

@@ -53,7 +53,7 @@ func Open(cfg Config) (*Journal, error) {
 	if j.log == nil {
 		j.log = slog.Default()
 	}
-	if err := j.loadSegments(); err != nil {
+	if err := j.loadSegments(max(cfg.First, 1)); err != nil {
 		return nil, fmt.Errorf("journal: open %s: %w", cfg.Dir, err)
 	}
 	for _, d := range j.damage {
@@ -77,7 +77,8 @@ func Open(cfg Config) (*Journal, error) {
 }
 
 // loadSegments reads the folder; it leaves at least one segment, the last one active.
-func (j *Journal) loadSegments() error {
+// fresh is the first offset of a journal that is new.
+func (j *Journal) loadSegments(fresh uint64) error {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
@@ -86,7 +87,10 @@ func (j *Journal) loadSegments() error {
 		return err
 	}
 	next := uint64(1) // the offset that the next entry gets
-	leave := false    // whether the last segment is left as it is, and a new one begun
+	if len(files) == 0 {
+		next = fresh
+	}
+	leave := false // whether the last segment is left as it is, and a new one begun
 	for i, f := range files {
 		newest := i == len(files)-1
 		s, problem, err := scanFile(f)

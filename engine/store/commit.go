@@ -1,7 +1,11 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 )
@@ -54,8 +58,9 @@ func (s *Store) run() {
 	}
 }
 
-// write commits a group. After a commit has failed nothing is written any more, as
-// nobody knows what a failed fsync left on the disk.
+// write commits a group. When there was no room for it, the file is as it was
+// before. After another failure nothing is written any more, as nobody knows what a
+// failed fsync left on the disk.
 func (s *Store) write(group []write) error {
 	if err := s.failure(); err != nil {
 		return err
@@ -70,10 +75,21 @@ func (s *Store) write(group []write) error {
 			return nil
 		})
 	})
-	if err != nil {
+	switch {
+	case noRoom(err):
+		return fmt.Errorf("store: commit to %s: %w: %w", s.db.Path(), ErrFull, err)
+	case err != nil:
 		err = fmt.Errorf("store: commit to %s: %w", s.db.Path(), err)
 		s.fail(err)
 		s.log.Error("the store takes nothing more until the server is restarted", "error", err)
 	}
 	return err
+}
+
+// noRoom tells whether the disk, a quota or a limit of the process had no room left.
+func noRoom(err error) bool {
+	return err != nil && slices.ContainsFunc([]error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}, func(full error) bool {
+		// Where the file could not grow, bbolt keeps only the text.
+		return errors.Is(err, full) || strings.HasSuffix(err.Error(), full.Error())
+	})
 }

@@ -28,6 +28,9 @@ var (
 	ErrDamaged = errors.New("store: damaged")
 	// ErrVersion is wrapped by the error of [Open] for a file of a later layout.
 	ErrVersion = errors.New("store: unknown version")
+	// ErrFull is wrapped by the error of a commit that found no room on the disk.
+	// Later ones may.
+	ErrFull = errors.New("store: no room on the disk")
 	// ErrClosed is returned after [Store.Close].
 	ErrClosed = errors.New("store: closed")
 )
@@ -46,7 +49,7 @@ type Store struct {
 	close  sync.Once
 
 	mu  sync.Mutex
-	err error // the first failed commit, or ErrClosed
+	err error // the first commit that failed for good, or ErrClosed
 }
 
 // Open opens the store in the file path, or makes it. It waits up to 5 s for

@@ -20,6 +20,7 @@ test('a page joins a page and the server that are there already', async t => {
     await page.close()
     await told(resident, 'leave', page.id, { timeout: 20_000 })
   }
+  t.diagnostic(JSON.stringify(times))
   const figures = { server: median(times.server), page: median(times.page) }
   const ratio = figures.server / figures.page
   t.diagnostic(`median of ${ROUNDS}: server ${figures.server} ms, page ${figures.page} ms, ratio ${ratio.toFixed(2)}`)

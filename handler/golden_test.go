@@ -1,0 +1,229 @@
+package handler
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+)
+
+var update = flag.Bool("update", false, "write the answers to testdata/http.txt")
+
+// testdata/http.txt has requests and their answers, made one after the other at one
+// server. A test has "###" and a name; lines with ">" are the request, and lines with "<"
+// the answer. Of a stream as many events are read as "events: N" says. @n is the nth
+// offset after that of the first message, SELF the server's own origin, PEER-n a
+// peer id. Of the headers those are shown that shownHeaders lists.
+const casesFile = "testdata/http.txt"
+
+var shownHeaders = []string{
+	"Content-Type", "Allow", "Www-Authenticate", "Retry-After", "Vary", "Cache-Control", "X-Accel-Buffering", "Accept-Encoding", "Accept-Post",
+	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods",
+	"Access-Control-Allow-Headers", "Access-Control-Max-Age",
+}
+
+func TestHTTP(t *testing.T) {
+	s := serve(t, Config{
+		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
+		Settings: Settings{
+			Rooms:   func(name string) bool { return name != "unknown" },
+			Origins: []string{"https://app.example"},
+			Limits:  Limits{Message: 1000, SessionsPerAddress: 2},
+		},
+	})
+	if _, err := s.node.Open(engine.RoomConfig{Name: "secret", Password: "geheim"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // so many are possible
+		s.events("demo", "?channel=none", http.Header{"X-Test-Address": {"busy"}}).next()
+	}
+	before, err := os.ReadFile(casesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &golden{t: t, server: s.server.URL}
+	var after strings.Builder
+	n := 0
+	for block := range strings.SplitAfterSeq(string(before), "\n\n") {
+		if name, ok := strings.CutPrefix(block, "### "); ok {
+			n++
+			name, _, _ = strings.Cut(name, "\n")
+			block = g.run(name, block)
+		}
+		after.WriteString(block)
+	}
+	if n < 40 {
+		t.Errorf("%d cases", n)
+	}
+	if *update {
+		if err := os.WriteFile(casesFile, []byte(after.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// golden runs cases.
+type golden struct {
+	t      *testing.T
+	server string
+	first  uint64   // the first offset
+	peers  []string // in order of appearance
+}
+
+// run returns a case with the answer that it got.
+func (g *golden) run(name, block string) string {
+	g.t.Helper()
+	var request, want strings.Builder
+	for line := range strings.Lines(block) {
+		switch {
+		case strings.HasPrefix(line, ">"):
+			request.WriteString(strings.TrimPrefix(line[1:], " "))
+		case strings.HasPrefix(line, "<"):
+			want.WriteString(line)
+		}
+	}
+	var got strings.Builder
+	for line := range strings.Lines(g.hide(g.do(name, g.show(request.String())))) {
+		got.WriteString(strings.TrimRight("< "+strings.TrimSuffix(line, "\n"), " ") + "\n")
+	}
+	if got.String() != want.String() && !*update {
+		g.t.Errorf("%s: got\n%swant\n%s", name, &got, &want)
+	}
+	head := block[:strings.Index(block, ">")]
+	var asked strings.Builder
+	for line := range strings.Lines(block) {
+		if strings.HasPrefix(line, ">") {
+			asked.WriteString(line)
+		}
+	}
+	return head + asked.String() + got.String() + "\n"
+}
+
+// do makes a request and returns the answer as it is to be shown.
+func (g *golden) do(name, text string) string {
+	g.t.Helper()
+	head, body, _ := strings.Cut(text, "\n\n")
+	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
+	method, path, _ := strings.Cut(lines[0], " ")
+	body = strings.TrimSuffix(body, "\n")
+	if n, ok := strings.CutSuffix(body, " times x"); ok {
+		count, err := strconv.Atoi(n)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		body = strings.Repeat("x", count)
+	}
+	if quoted, err := strconv.Unquote(body); err == nil && strings.Contains(body, `\x`) {
+		body = quoted
+	}
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.server+"/genosrtc"+path, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	events := 0
+	for _, line := range lines[1:] {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		if key == "events" {
+			events, _ = strconv.Atoi(value)
+			continue
+		}
+		r.Header.Add(key, value)
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		g.t.Fatalf("%s: %v", name, err)
+	}
+	defer res.Body.Close()
+	var answer strings.Builder
+	fmt.Fprintln(&answer, res.StatusCode)
+	for _, h := range shownHeaders {
+		for _, v := range res.Header.Values(h) {
+			fmt.Fprintf(&answer, "%s: %s\n", h, v)
+		}
+	}
+	var content []byte
+	if events > 0 {
+		read := bufio.NewReader(res.Body)
+		for range events {
+			event, err := readEvent(read)
+			if err != nil {
+				g.t.Fatalf("%s: %v after %s", name, err, content)
+			}
+			content = append(content, event...)
+		}
+	} else if content, err = io.ReadAll(res.Body); err != nil {
+		g.t.Fatalf("%s: %v", name, err)
+	}
+	if content = bytes.TrimSpace(content); len(content) > 0 {
+		fmt.Fprintf(&answer, "\n%s\n", content)
+	}
+	return answer.String()
+}
+
+// readEvent returns the lines up to an empty one.
+func readEvent(r *bufio.Reader) (string, error) {
+	var event strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		event.WriteString(line)
+		if line == "\n" {
+			return event.String(), nil
+		}
+	}
+}
+
+var (
+	anOffset = regexp.MustCompile(`\b[0-9]{16}\b`)
+	aPlace   = regexp.MustCompile(`@[0-9]+`)
+	aPeer    = regexp.MustCompile(`\b0[0-9A-Za-z]{19}\b`)
+	aName    = regexp.MustCompile(`PEER-[0-9]+`)
+	aRetry   = regexp.MustCompile(`retry: [123][0-9]{3}\b`)
+)
+
+// hide replaces what is another in each run by what is not.
+func (g *golden) hide(text string) string {
+	text = anOffset.ReplaceAllStringFunc(text, func(s string) string {
+		n, _ := strconv.ParseUint(s, 10, 64)
+		if g.first == 0 {
+			g.first = n
+		}
+		if at := int64(n - g.first); at > -1000 && at < 1000 {
+			return fmt.Sprint("@", at)
+		}
+		return "@another-room"
+	})
+	text = aPeer.ReplaceAllStringFunc(text, func(s string) string {
+		if !slices.Contains(g.peers, s) {
+			g.peers = append(g.peers, s)
+		}
+		return fmt.Sprint("PEER-", slices.Index(g.peers, s))
+	})
+	text = strings.ReplaceAll(text, g.server, "SELF")
+	return aRetry.ReplaceAllString(text, "retry: 1000-3000")
+}
+
+func (g *golden) show(text string) string {
+	text = aPlace.ReplaceAllStringFunc(text, func(s string) string {
+		n, _ := strconv.ParseUint(s[1:], 10, 64)
+		return fmt.Sprint(g.first + n)
+	})
+	text = aName.ReplaceAllStringFunc(text, func(s string) string {
+		n, _ := strconv.Atoi(s[len("PEER-"):])
+		return g.peers[n]
+	})
+	return strings.ReplaceAll(text, "SELF", g.server)
+}
