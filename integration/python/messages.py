@@ -81,7 +81,7 @@ class Owed:
 def encode(message: Mapping[str, Any]) -> str:
     """Raises ValueError or TypeError for what JSON cannot say."""
     if "data" in message:
-        message = {**message, "data": _escaped(message["data"])}
+        message = {**message, "data": escaped(message["data"])}
     text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     text.encode()  # a lone surrogate is an error here rather than in the thread that writes
     return text
@@ -90,7 +90,7 @@ def encode(message: Mapping[str, Any]) -> str:
 def decode(text: str | bytes) -> Map:
     message = json.loads(text)
     if "data" in message:
-        message["data"] = _unescaped(message["data"])
+        message["data"] = unescaped(message["data"])
     return message
 
 
@@ -102,13 +102,15 @@ def recipients(to: str | Iterable[str] | None, meta: Any) -> Map:
     return fields
 
 
-def _escaped(data: Any) -> Any:
+def escaped(data: Any) -> Any:
+    """Data as JSON says it."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return {"$bin": base64.b64encode(data).decode()}
     return {"$map": data} if isinstance(data, Mapping) and data.keys() & {"$bin", "$map"} else data
 
 
-def _unescaped(data: Any) -> Any:
+def unescaped(data: Any) -> Any:
+    """Data from what JSON said."""
     if isinstance(data, dict) and len(data) == 1:
         if "$bin" in data:
             return base64.b64decode(data["$bin"])
