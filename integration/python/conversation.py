@@ -212,7 +212,7 @@ class Conversation:
         if not resumed and not first:
             self._abandon(SessionError("renewed", message.get("reason", "")))
             self._received = 0
-            self._calls.put((self._arrivals.clear, ()))
+            self._calls.put((self._forget, ()))
         self._acknowledged(message["ack"])
         self._unsent = deque(self._unacknowledged.values())
         for number in self._cancelled:
@@ -240,10 +240,10 @@ class Conversation:
 
     def _peer(self, event: str, peer: str, kind: str | None) -> None:
         if event == "join":
-            self.peers[peer] = kind
+            self.peers = {**self.peers, peer: kind}  # another map, as others may be reading this one
         elif event == "leave":
-            self.peers.pop(peer, None)
-            self._calls.put((self._arrivals.forget, (peer,)))
+            self.peers = {one: its for one, its in self.peers.items() if one != peer}
+            self._calls.put((self._forget, (peer,)))
         self._tell(self.on_peer, event, peer, kind)
 
     def _error(self, message: Map) -> None:
@@ -339,3 +339,8 @@ class Conversation:
                 self._say(answer)
         if ended and self.on_transfer:
             self.on_transfer(ended)
+
+    def _forget(self, sender: str | None = None) -> None:
+        for one in self._arrivals.forget(sender):
+            if self.on_transfer:
+                self.on_transfer(one)

@@ -187,8 +187,8 @@ class Events(Iterator[Event]):
             if response.status != 200:
                 raise _refusal(response)
             self.connections += 1
-            name, data = "", []
-            while not self._closed.is_set() and (line := response.readline()):
+            name, data, last = "", [], self.last
+            while not self._closed.is_set() and (line := response.readline()).endswith(b"\n"):
                 key, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(":")
                 value = value[1:] if value.startswith(" ") else value
                 if key == "data":
@@ -196,10 +196,11 @@ class Events(Iterator[Event]):
                 elif key == "event":
                     name = value
                 elif key == "id" and "\0" not in value:
-                    self.last = value
+                    last = value  # it counts once the event is whole
                 elif key == "retry" and value.isdigit():
                     self._retry = int(value) / 1000
                 elif line in (b"\n", b"\r\n"):
+                    self.last = last
                     if data:
                         yield Event(name or "message", self.last, decode("\n".join(data)))
                     name, data = "", []

@@ -34,7 +34,7 @@ _CADDYFILE = """{
 			password "correct horse"
 		}
 		limits {
-			resume 5s
+			resume 10s
 		}
 	}
 }

@@ -54,7 +54,7 @@ class Chat(TestCase):
         self.assertIn(("join", other.session.id, "session"), one.events)
         other.session.leave()
         until("one is told", lambda: ("leave", other.session.id, "session") in one.events)
-        self.assertEqual(other.states, ["joined", "ended"])
+        until("its end is told", lambda: other.states == ["joined", "ended"])
         self.assertNotIn(other.session.id, one.session.peers)
 
     def test_history(self) -> None:

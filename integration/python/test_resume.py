@@ -81,7 +81,7 @@ class Resume(TestCase):
         one.session.send("chat", "before").wait(10)
         gate.cut(stay_shut=True)
         lost = one.session.send("chat", "too late")
-        until("the other is told that it left", lambda: any(event == ("leave", before, "session") for event in other.events), 20)
+        until("the other is told that it left", lambda: any(event == ("leave", before, "session") for event in other.events), 30)
         gate.reopen()
         self.assertCode("renewed", lost.wait, 30)
         until("it is another session", lambda: one.session.id != before)

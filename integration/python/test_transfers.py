@@ -110,10 +110,20 @@ class Transfers(TestCase):
         self.assertEqual(other.transfers[0].error, "no longer")
         one.session.transfer("file", b"next").wait(10)
 
+    def test_a_sender_that_leaves(self) -> None:
+        one, other = self.pair()
+        began = threading.Event()
+        other.session.on_offer = lambda incoming: (began.set(), io.BytesIO())[1]
+        transfer = one.session.transfer("file", bytes(50_000_000))
+        self.assertTrue(began.wait(10))
+        one.session.leave()
+        self.assertCode("left", transfer.wait, 10)
+        until("the recipient is told", lambda: other.transfers)
+        self.assertEqual([incoming.error for incoming in other.transfers], ["gone"])
+
     def test_a_source_that_ends_early(self) -> None:
         one, other = self.pair()
         source = io.BytesIO(bytes(200_000))
-        one.session.send("chat", "hi")
         source.seek = lambda at, whence=0: 300_000 if whence else io.BytesIO.seek(source, at)  # type: ignore[method-assign]
         self.assertCode("changed", one.session.transfer("file", source).wait, 10)
         until("the recipient is told", lambda: other.transfers)

@@ -246,15 +246,15 @@ class Arrivals:
     def drop(self, one: Incoming) -> None:
         self._open.pop((one.sender, one.number), None)
 
-    def forget(self, sender: str) -> None:
-        """The sender has left."""
+    def forget(self, sender: str | None = None) -> list[Incoming]:
+        """Nothing more comes of this sender, or of any: return what is not whole."""
+        lost = [one for one in self._open.values() if sender in (None, one.sender)]
+        for one in lost:
+            one.error = "gone"
         for kept in (self._open, self._ended):
-            for key in [key for key in kept if key[0] == sender]:
+            for key in [key for key in kept if sender in (None, key[0])]:
                 del kept[key]
-
-    def clear(self) -> None:
-        self._open.clear()
-        self._ended.clear()
+        return lost
 
 
 def _list(failures: Mapping[str | None, str]) -> str:

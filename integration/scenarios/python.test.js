@@ -19,7 +19,7 @@ const password = 'correct horse'
 const here = stage('python', { rooms: { demo: {}, locked: { password } } })
 const site = () => `${here.server.url}/genosrtc`
 
-test('its own tests', { timeout: 180_000 }, async () => {
+test('its own tests', { timeout: 400_000 }, async () => {
   const tests = spawn(PYTHON, ['-m', 'unittest', '-v'], {
     cwd: path.resolve(import.meta.dirname, '../python'),
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', PYTHONUTF8: '1' },
