@@ -9,6 +9,7 @@ What is needed, and why:
   a C compiler, git       for Go's race detector and version stamps    (apt)
   Chromium, iproute2      for the end-to-end tests                     (apt)
   Node 20.19 or later     for the tests in JavaScript                  (apt, or npm where apt's is older)
+  Python 3.9 or later     for the client in integration/python         (apt)
   root        for apt, and for network namespaces: no test leaves the machine
   npm packages            test clients, in web/ and integration/       (npm ci)
 TEXT
@@ -43,6 +44,7 @@ packages() {
 	need ip iproute2
 	need chromium chromium
 	need npm nodejs npm
+	need python3 python3
 	if [ ${#missing[@]} -gt 0 ]; then
 		command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
 		apt-get update -q

@@ -5,6 +5,7 @@ import { fingerprint, make } from '../pages/value.js'
 import { check } from './check.js'
 import { Client } from './client.js'
 import { others } from './presence.js'
+import { PythonClient } from './python.js'
 import { until } from './until.js'
 
 /** channels that an exchange uses: names of one byte, twelve bytes, and not ASCII. */
@@ -114,6 +115,8 @@ async function whisper(ledger, participants) {
   for (const receiver of participants) await ledger.settle(receiver)
 }
 
+const isSession = one => one instanceof Client || one instanceof PythonClient
+
 async function large(ledger, participants) {
   const spec = { random: 1_500_000 }
   const meta = { name: 'large' }
@@ -124,7 +127,7 @@ async function large(ledger, participants) {
       await ledger.settle(receiver, 30_000)
       const way = `${sender.label} → ${receiver.label}`
       // Between sessions it is one message, which arrives at once.
-      const frames = !(sender instanceof Client && receiver instanceof Client)
+      const frames = !(isSession(sender) && isSession(receiver))
       await rises(`${way}, at the sender`, sender, { way: 'out', peer: receiver.id }, frames)
       if (frames) await rises(`${way}, at the receiver`, receiver, { way: 'in', peer: sender.id }, frames)
     }
