@@ -16,6 +16,7 @@ type Attachment struct {
 	initial uint64 // ref that was taken when it began
 	journal *journal.Journal
 	limit   int
+	sender  sender
 	wake    chan struct{} // has room for one token
 
 	// Of Next's goroutine, while messages are read from the journal.
@@ -89,7 +90,7 @@ func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 		return err
 	}
 	s := a.seat
-	if err := s.room.rule(o.Channel).check(s.sender(), s.room.now(), &o.Content); err != nil {
+	if err := s.room.rule(o.Channel).check(a.sender, s.room.now(), &o.Content); err != nil {
 		s.room.node.counters.broken(err)
 		return err
 	}
