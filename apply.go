@@ -93,6 +93,9 @@ func (s *Server) apply(cfg Config) error {
 			r.SetRedeliver(room.Redeliver)
 			r.SetDurable(room.Durable)
 			r.SetSeats(room.Seats)
+			if err := r.SetRules(room.Rules); err != nil { // was checked before
+				s.log.Error("the room's rules are not in effect", "room", room.Name, "error", err)
+			}
 		}
 	}
 	s.dismiss(gone)

@@ -59,9 +59,16 @@ type Config struct {
 }
 
 // Room is a room that the server takes part in: the database name that an app
-// passes to gdb(name), the room's password, the identity of its sessions, and
-// the channels on which browsers get what a lost link may have lost once more.
+// passes to gdb(name), the room's password, the identity of its sessions, the
+// channels on which browsers get what a lost link may have lost once more, and
+// what may be sent on channels.
 type Room = engine.RoomConfig
+
+// Rule says what may be sent on a channel of a room.
+type Rule = engine.Rule
+
+// Rate is a number of messages in a time.
+type Rate = engine.Rate
 
 // Limits bound what others can make the server hold. A zero field means its
 // default.
@@ -94,6 +101,9 @@ func (c Config) Validate() error {
 			if !engine.ValidChannel(channel) {
 				errs = append(errs, fmt.Errorf("room %q: channel %q: %w", room.Name, channel, engine.ErrChannelName))
 			}
+		}
+		if err := engine.ValidateRules(room.Rules); err != nil {
+			errs = append(errs, fmt.Errorf("room %q: %w", room.Name, err))
 		}
 	}
 	errs = append(errs, validatePatterns(c.OnDemand))

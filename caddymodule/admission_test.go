@@ -287,7 +287,7 @@ func TestAdmission(t *testing.T) {
 		if status, _ := ask(t, "GET", c.url+"/rooms/demo/events?channel=chat", bearer(deaf)); status != 403 {
 			t.Errorf("eve reads: status %d", status)
 		}
-		if m := bob.Refused(); m.Code != "forbidden" || m.Seq != 1 {
+		if m := bob.Refused("not heard"); m.Code != "forbidden" || m.Seq != 1 {
 			t.Errorf("bob says: %+v", m)
 		}
 		ada.Say("everybody but eve hears it", bob)
@@ -390,7 +390,7 @@ func TestRestartAsksForTheToken(t *testing.T) {
 	if !m.Resumed {
 		t.Errorf("%+v", m)
 	}
-	if m := s.Refused(); m.Code != "forbidden" {
+	if m := s.Refused("not heard"); m.Code != "forbidden" {
 		t.Errorf("%+v", m)
 	}
 }

@@ -31,6 +31,12 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			redeliver <channel...>
 //			durable
 //			sessions <number>
+//			channel <name> {
+//				max_size <size>
+//				rate     <messages>/<time>
+//				schema   <file>
+//				enforce
+//			}
 //		}
 //		rooms <pattern...>
 //		auth jwt {
@@ -50,8 +56,8 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		}
 //	}
 //
-// Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is optional, room may be
-// repeated.
+// Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is
+// optional; room may be repeated, and so may channel.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -113,6 +119,17 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 	}
 	once := make(options)
 	for d.NextBlock(1) {
+		if d.Val() == "channel" {
+			var channel Channel
+			if err := channel.unmarshal(d); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(room.Channels, func(other Channel) bool { return other.Name == channel.Name }) {
+				return d.Errf("channel %q of room %q is configured twice", channel.Name, room.Name)
+			}
+			room.Channels = append(room.Channels, channel)
+			continue
+		}
 		if err := once.add(d); err != nil {
 			return err
 		}
@@ -150,7 +167,7 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 				return d.Errf("sessions of room %q: %q is not a positive number", room.Name, n)
 			}
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable and sessions", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable, sessions and channel", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -84,6 +85,9 @@ type Room struct {
 	// How many sessions the room takes, those included that wait to be resumed.
 	// Default: 10000.
 	Sessions int `json:"sessions,omitempty"`
+
+	// What may be sent on channels. Default: anything, on all.
+	Channels []Channel `json:"channels,omitempty"`
 }
 
 // Limits bound what the clients of a site can use.
@@ -182,6 +186,14 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		slices.Sort(room.Redeliver) // to compare them
 		room.Durable = r.Durable
 		room.Seats = r.Sessions
+		for _, c := range r.Channels {
+			rule, err := c.rule(repl)
+			if err != nil {
+				return nil, fmt.Errorf("room %q: %w", room.Name, err)
+			}
+			room.Rules = append(room.Rules, rule)
+		}
+		slices.SortFunc(room.Rules, func(a, b genosrtc.Rule) int { return strings.Compare(a.Channel, b.Channel) })
 		rooms = append(rooms, room)
 	}
 	// Within a site, unlike between sites, a room named twice is a mistake.

@@ -45,6 +45,21 @@ func TestReloadKeepsSessions(t *testing.T) {
 	carol.Say("old and new sessions meet", alice)
 }
 
+// Rules change under sessions that are there.
+func TestReloadChangesRules(t *testing.T) {
+	c := newCaddy(t)
+	c.load(demo)
+	alice, bob := testclient.Join(t, c.url, "demo", ""), testclient.Join(t, c.url, "demo", "")
+	schema := writeFile(t, `{"type": "string", "maxLength": 5}`)
+	c.load("genosrtc {\nroom demo {\nchannel chat {\nschema " + schema + "\nrate 100/m\nmax_size 1KiB\nenforce\n}\n}\n}")
+	alice.Say("short", bob)
+	if m := alice.Refused("too long"); m.Code != "rule" {
+		t.Errorf("refused with %+v", m)
+	}
+	c.load(demo)
+	alice.Say("long again", bob)
+}
+
 // What limits count goes on being counted.
 func TestReloadKeepsCounting(t *testing.T) {
 	c := newCaddy(t)

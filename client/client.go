@@ -42,6 +42,13 @@ type Options struct {
 	// Accept decides about transfers from others. Without it all are refused.
 	// It is called in a goroutine of each transfer.
 	Accept func(Incoming) (Sink, error)
+	// Passphrases are those of channels that are encrypted end to end, by channel:
+	// docs/gateway.md, "End-to-end encryption". Dial takes a fraction of a second
+	// for each. The server sees who sends how much to whom on them, not what. A
+	// message there that cannot be decrypted is dropped and told as Unreadable;
+	// a message is at most what the server takes as one, and transfers are
+	// neither sent nor accepted.
+	Passphrases map[string]string
 	// Logger; nil is silent.
 	Logger *slog.Logger
 	// HTTPClient makes the WebSocket handshakes; nil is http.DefaultClient.
@@ -97,6 +104,8 @@ type Room struct {
 	url   string
 	codec codec
 	log   *slog.Logger
+	// secrets of encrypted channels, by channel
+	secrets map[string]*secret
 
 	ctx    context.Context // ends with the room
 	cancel context.CancelFunc
@@ -149,6 +158,9 @@ func Dial(ctx context.Context, base, room string, opts Options) (*Room, error) {
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.secrets, err = secretsOf(room, opts.Passphrases); err != nil {
+		return nil, err
 	}
 	r.out.init()
 	r.in.init()

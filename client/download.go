@@ -104,6 +104,8 @@ func (r *Room) downloadFrame(c *connection, f *frame) {
 		switch {
 		case slices.Contains(r.finished, key):
 			defer c.post(&frame{Op: opEnd, Transfer: key.id, From: key.from})
+		case r.secrets[f.Channel] != nil:
+			defer refuse(c, key, "the channel is encrypted")
 		case r.opts.Accept == nil:
 			defer refuse(c, key, "this client takes no transfers")
 		case len(r.loads) >= downloads:

@@ -1,7 +1,7 @@
 package client
 
 // Event is something that happened beside messages: a Joined, Resumed, Lost,
-// Offline, PeerEvent, Result, Progress or Refused.
+// Offline, PeerEvent, Result, Progress, Refused or Unreadable.
 type Event interface{ event() }
 
 // Joined says that a new session began, after which its first messages come.
@@ -68,11 +68,22 @@ type Refused struct {
 	Text     string
 }
 
-func (Joined) event()    {}
-func (Resumed) event()   {}
-func (Lost) event()      {}
-func (Offline) event()   {}
-func (PeerEvent) event() {}
-func (Result) event()    {}
-func (Progress) event()  {}
-func (Refused) event()   {}
+// Unreadable is a message on an encrypted channel that was dropped, since it is
+// not encrypted, or by another passphrase, or was changed on the way, or repeated
+// under another name. Receive goes on with the next one.
+type Unreadable struct {
+	Seq     uint64
+	Channel string
+	From    string
+	Err     error
+}
+
+func (Joined) event()     {}
+func (Resumed) event()    {}
+func (Lost) event()       {}
+func (Offline) event()    {}
+func (PeerEvent) event()  {}
+func (Result) event()     {}
+func (Progress) event()   {}
+func (Refused) event()    {}
+func (Unreadable) event() {}

@@ -54,6 +54,7 @@ type arrived struct {
 	Message
 	size    int
 	session int
+	skipped bool // it could not be decrypted, and is only to be acknowledged
 }
 
 func (i *inbox) init() {
@@ -94,13 +95,15 @@ func (i *inbox) ack() (seq uint64, wait time.Duration) {
 }
 
 // deliver queues a message for Receive. It waits for room, unless the room
-// ends or the connection does.
-func (r *Room) deliver(c *connection, f *frame, size int) {
+// ends or the connection does. Its error says that the message is new and
+// cannot be decrypted: Receive leaves it out.
+func (r *Room) deliver(c *connection, f *frame, size int) error {
+	unreadable := r.unseal(f)
 	for {
 		r.mu.Lock()
 		if f.Seq <= r.in.received {
 			r.mu.Unlock()
-			return // was received on an earlier connection, and not yet acknowledged
+			return nil // was received on an earlier connection, and not yet acknowledged
 		}
 		if len(r.in.queue) < inboxMessages && r.in.bytes < inboxBytes {
 			break
@@ -110,11 +113,14 @@ func (r *Room) deliver(c *connection, f *frame, size int) {
 		select {
 		case <-room:
 		case <-c.done:
-			return
+			return nil
 		}
 	}
 	defer r.mu.Unlock()
-	m := arrived{Message{Seq: f.Seq, Channel: f.Channel, From: f.From, Meta: f.meta(), History: f.History != 0}, size, r.in.session}
+	m := arrived{
+		Message: Message{Seq: f.Seq, Channel: f.Channel, From: f.From, Meta: f.meta(), History: f.History != 0},
+		size:    size, session: r.in.session, skipped: unreadable != nil,
+	}
 	if f.Data != nil {
 		m.Data = f.Data.v
 	}
@@ -122,6 +128,7 @@ func (r *Room) deliver(c *connection, f *frame, size int) {
 	r.in.queue = append(r.in.queue, m)
 	r.in.bytes += size
 	signal(r.in.arrival)
+	return unreadable
 }
 
 // Receive returns the next message. Calling it says that the message before has
@@ -150,7 +157,13 @@ func (r *Room) Receive(ctx context.Context) (Message, error) {
 				signal(r.in.arrival)
 			}
 			signal(r.in.room)
+			if m.skipped {
+				r.take(r.in.held)
+			}
 			r.mu.Unlock()
+			if m.skipped {
+				continue
+			}
 			return m.Message, nil
 		}
 		err := r.err

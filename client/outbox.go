@@ -144,7 +144,7 @@ func (r *Room) Send(ctx context.Context, channel string, value any, opts ...Send
 	}
 	defer r.mu.Unlock()
 	f.Seq = r.out.next
-	raw, err := r.codec.encode(f)
+	raw, err := r.encodeSend(f)
 	if err != nil {
 		return 0, fmt.Errorf("client: send to %q: %w", channel, err)
 	}

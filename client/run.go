@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -208,7 +209,11 @@ func (r *Room) welcome(c *connection, f *frame) {
 			events = []Event{r.lost(f), Joined{f.Peer}}
 		}
 	}
+	ids := r.ids()
 	r.token, r.peer, r.mesh, r.identity = f.Resume, f.Peer, f.Mesh, f.Identity
+	if !slices.Equal(ids, r.ids()) {
+		r.reseal()
+	}
 	if f.Limits != nil {
 		r.limits = *f.Limits
 	}
@@ -260,7 +265,9 @@ func (r *Room) lost(f *frame) Lost {
 func (r *Room) handle(c *connection, f *frame, size int) {
 	switch f.Op {
 	case opMessage:
-		r.deliver(c, f, size)
+		if err := r.deliver(c, f, size); err != nil {
+			r.notify(Unreadable{f.Seq, f.Channel, f.From, err})
+		}
 	case opAck:
 		if f.Transfer != 0 {
 			r.uploadAcked(f)

@@ -81,6 +81,9 @@ type Upload struct {
 // part again where a recipient lost some, until the transfer has ended. It
 // survives the loss of connections.
 func (r *Room) SendReader(channel string, source io.ReaderAt, size int64, o Outgoing) (*Upload, error) {
+	if r.secrets[channel] != nil {
+		return nil, fmt.Errorf("client: channel %s is encrypted and has no transfers", channel)
+	}
 	u := &Upload{
 		room: r, source: source, size: size, progress: o.Progress,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),

@@ -69,12 +69,16 @@ type Outgoing struct {
 	To []string
 	// Progress asks for Progress events.
 	Progress bool
+	// Owner says whose a message of Room.Publish is, for the rate of its channel's
+	// rule; a client's address, say. Empty: all such messages have one rate.
+	Owner string
 }
 
 // Send gives a message to the room. It blocks while the room is behind, or
 // until ctx ends. It fails with ErrChannelName, ErrTooMany (recipients),
-// ErrTooLarge (more than 15 MiB), or as Next does; what single recipients cannot take comes as Result events. Messages
-// of one goroutine keep their order.
+// ErrTooLarge (more than 15 MiB), a *RuleError, or as Next does; what single
+// recipients cannot take comes as Result events. Messages of one goroutine keep
+// their order.
 func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 	if !ValidChannel(o.Channel) {
 		return ErrChannelName
@@ -89,6 +93,10 @@ func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 		return err
 	}
 	s := a.seat
+	if err := s.room.rule(o.Channel).check(s.sender(), s.room.now(), &o.Content); err != nil {
+		s.room.node.counters.broken(err)
+		return err
+	}
 	// Encoded here rather than in the actor, once for all links: compressing
 	// takes time.
 	frames, err := frame.Encode(o.Channel, s.hosted.nextNonce(o.Channel), o.Content)

@@ -215,6 +215,14 @@ func (l *link) LinkFrame(b []byte) {
 		l.internal(m)
 	default:
 		c.messagesIn.Add(1)
+		rule := l.room.rule(m.Channel)
+		if err := rule.check(sender{l.pair.remote, l.pair.h.id}, l.room.now(), &m.Content); err != nil {
+			c.broken(err)
+			if rule.Enforce {
+				c.drop("message: against a rule")
+				return
+			}
+		}
 		l.room.give(job{post: &posting{link: l, in: m, progress: progress}})
 	}
 }

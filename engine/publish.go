@@ -24,7 +24,7 @@ type published struct {
 // Publish has the server's own peer send a message: Outgoing's Ref and Progress
 // mean nothing. It returns once the message is written down and passed on; in a
 // durable room, once it would survive a power cut. It fails with ErrChannelName,
-// ErrTooMany (recipients), ErrTooLarge (more than 15 MiB), ErrClosed, ErrJournal,
+// ErrTooMany (recipients), ErrTooLarge (more than 15 MiB), ErrClosed, ErrJournal, a *RuleError,
 // or with ctx's error, while the message has not been taken: from then on it waits
 // for the outcome whatever ctx does.
 func (r *Room) Publish(ctx context.Context, o Outgoing) (Published, error) {
@@ -38,10 +38,13 @@ func (r *Room) Publish(ctx context.Context, o Outgoing) (Published, error) {
 	}
 	o.Ref, o.Progress = 0, false
 	// A seat that nobody sees, for as long as the message lives, hears its results.
-	s := &Seat{room: r}
+	s := &Seat{room: r, owner: o.Owner}
 	s.attached = &Attachment{seat: s, limit: r.node.limits.Load().Pending, wake: make(chan struct{}, 1)}
 	if !r.ask(func() { s.id, s.hosted = r.server.id, r.server }) {
 		return Published{}, ErrClosed
+	}
+	if broken := r.rule(o.Channel).check(s.sender(), r.now(), &o.Content); broken != nil {
+		return Published{}, broken
 	}
 	frames, err := frame.Encode(o.Channel, s.hosted.nextNonce(o.Channel), o.Content)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
@@ -41,6 +42,8 @@ type RoomConfig struct {
 	Durable bool
 	// Seats is the number of seats and readers that it has. 0: Limits.SeatsPerRoom.
 	Seats int
+	// Rules say what may be sent on channels, one for each.
+	Rules []Rule
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -52,6 +55,9 @@ type Room struct {
 	log      *slog.Logger
 
 	signaling SignalingRoom
+
+	// rules by channel: never changed, but replaced.
+	rules atomic.Pointer[map[string]*channelRule]
 
 	inbox chan job
 	// stopping ends the actor; done is closed once it has ended, so that
@@ -133,6 +139,9 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
+	}
+	if err := r.SetRules(cfg.Rules); err != nil {
+		return nil, err
 	}
 	var err error
 	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {

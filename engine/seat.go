@@ -74,6 +74,15 @@ type keptEvent struct {
 
 const neverHandedOut = math.MaxUint64
 
+// sender is whose rate the seat's messages count for. Who takes a new seat for
+// each message is known by its owner only.
+func (s *Seat) sender() sender {
+	if !s.resumable() && s.owner != "" {
+		return sender{id: s.owner}
+	}
+	return sender{id: s.id}
+}
+
 func (s *Seat) resumable() bool { return s.resume > 0 }
 
 // push hands an event to the attachment. Without one the seat keeps what lasts.

@@ -18,8 +18,9 @@ type counters struct {
 	transfersBegun, transfersEnded, transfersCancelled atomic.Uint64
 	transferBytes, transferBytesAgain                  atomic.Uint64
 
-	mu      sync.Mutex
-	dropped map[string]uint64
+	mu          sync.Mutex
+	dropped     map[string]uint64
+	rulesBroken map[string]uint64
 }
 
 // resumed counts a try to resume a seat.
@@ -49,6 +50,16 @@ func (c *counters) drop(reason string) {
 	c.dropped[reason]++
 }
 
+// broken counts a message that broke a rule, by the name of that.
+func (c *counters) broken(err *RuleError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rulesBroken == nil {
+		c.rulesBroken = make(map[string]uint64)
+	}
+	c.rulesBroken[err.Rule]++
+}
+
 // Stats are a node's totals since it began, and what it holds now.
 type Stats struct {
 	Rooms, Links, Handshakes int
@@ -66,6 +77,10 @@ type Stats struct {
 	TransferBytesAgain                                 uint64 // under way when their sender was told to go back
 	// Dropped counts by reason what was refused or thrown away.
 	Dropped map[string]uint64
+	// RulesBroken counts messages that broke a Rule of their channel, by
+	// RuleError.Rule: of seats, which were refused, and of remote peers, whether
+	// they were dropped or not.
+	RulesBroken map[string]uint64
 }
 
 // Stats returns the node's totals.
@@ -84,7 +99,7 @@ func (n *Node) Stats() Stats {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Dropped = maps.Clone(c.dropped)
+	s.Dropped, s.RulesBroken = maps.Clone(c.dropped), maps.Clone(c.rulesBroken)
 	return s
 }
 

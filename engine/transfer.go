@@ -132,7 +132,7 @@ const (
 // Transfer hands the room a step of a transfer, and waits until it was taken or
 // refused. What follows from it comes as events. An error that wraps
 // ErrBadTransfer, ErrUnknownTransfer, ErrBadOffset, ErrChannelName, ErrTooLarge
-// or ErrTooMany concerns this step alone; others are the attachment's or ctx's
+// or ErrTooMany, or a *RuleError, concerns this step alone; others are the attachment's or ctx's
 // end. A step must not be changed afterwards. Steps of one goroutine keep their
 // order.
 func (a *Attachment) Transfer(ctx context.Context, step TransferStep) error {

@@ -52,6 +52,10 @@ func (r *Room) beginTransfer(s *Seat, b *TransferBegin) error {
 	if t := s.transfers.sending[b.ID]; t != nil {
 		return t.again(b)
 	}
+	if err := r.rule(b.Channel).checkTransfer(s.sender(), r.now(), b); err != nil {
+		r.node.counters.broken(err)
+		return err
+	}
 	if len(s.transfers.sending) >= maxTransfers {
 		r.node.counters.drop("transfer: too many of one sender")
 		s.push(&TransferCancel{ID: b.ID, Reason: CancelTooMany})

@@ -176,7 +176,7 @@ type Stats struct {
 	// Refused counts the requests that were refused, by reason: room, rooms,
 	// origin,
 	// stopping, starting, sessions, address, handshake, tickets, request (it is at fault
-	// itself), and the codes token, token_expired, forbidden and password.
+	// itself), and the codes token, token_expired, forbidden, password and rule.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64

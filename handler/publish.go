@@ -1,15 +1,18 @@
 package handler
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -199,7 +202,12 @@ func (h *Handler) publishOnce(r *http.Request, v *visit, m message, body []byte)
 }
 
 func (h *Handler) publish(r *http.Request, v *visit, channel string, to []string, content engine.Content) (receipt, *refusal) {
-	done, err := v.room.Publish(r.Context(), engine.Outgoing{Channel: channel, Content: content, To: to})
+	done, err := v.room.Publish(r.Context(), engine.Outgoing{
+		Channel: channel, Content: content, To: to, Owner: cmp.Or(v.grant.User, network(h.clientIP(r))),
+	})
+	if broken, ok := errors.AsType[*engine.RuleError](err); ok {
+		return receipt{}, brokenRule(broken)
+	}
 	switch {
 	case errors.Is(err, engine.ErrTooLarge):
 		return receipt{}, badRequest(http.StatusRequestEntityTooLarge, "the body: "+err.Error())
@@ -212,6 +220,19 @@ func (h *Handler) publish(r *http.Request, v *visit, channel string, to []string
 		taken.Results = append(taken.Results, receiptResult{result.Peer, session.Reason(result.Err)})
 	}
 	return taken, nil
+}
+
+// brokenRule is the refusal of a message that its channel's rule forbids.
+func brokenRule(broken *engine.RuleError) *refusal {
+	why := &refusal{reason: string(session.CodeRule), status: http.StatusUnprocessableEntity, detail: broken.Error()}
+	switch broken.Rule {
+	case engine.RuleMaxSize:
+		why.status = http.StatusRequestEntityTooLarge
+	case engine.RuleRate:
+		why.status = http.StatusTooManyRequests
+		why.retryAfter = strconv.Itoa(int(math.Ceil(broken.RetryAfter.Seconds())))
+	}
+	return why
 }
 
 // digestOf is one for each list of strings.

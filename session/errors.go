@@ -29,6 +29,7 @@ const (
 	CodeToken         Code = "token"
 	CodeTokenExpired  Code = "token_expired"
 	CodeForbidden     Code = "forbidden"
+	CodeRule          Code = "rule"
 )
 
 // codes are all of them; a code's place is its counter's.
@@ -36,7 +37,7 @@ var codes = [...]Code{
 	CodeBadMessage, CodeUnknownOp, CodeBadSeq, CodeChannelName, CodeBadData, CodeTooLarge,
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
 	CodeBadTransfer, CodeNoTransfer, CodeBadOffset,
-	CodeToken, CodeTokenExpired, CodeForbidden,
+	CodeToken, CodeTokenExpired, CodeForbidden, CodeRule,
 }
 
 // Error is a fault of the client, as it is told to it.

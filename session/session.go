@@ -383,6 +383,9 @@ func (s *session) post(m *Message) error {
 	if errors.Is(err, engine.ErrTooLarge) {
 		return fault(CodeTooLarge, "data and meta: %d bytes; %v", len(m.Content.Data)+len(m.Content.Meta), err)
 	}
+	if broken, ok := errors.AsType[*engine.RuleError](err); ok {
+		return fault(CodeRule, "%v", broken)
+	}
 	return err
 }
 
@@ -399,7 +402,9 @@ func (s *session) refuseAbout(about Message, e *Error) bool {
 	if !s.reply(reply{m: &about}) {
 		return false
 	}
-	if s.faults.tooMany(time.Now()) {
+	// An application's mistake is not one in the protocol, and what was sent
+	// while there was no connection comes faster than any rate.
+	if e.Code != CodeRule && s.faults.tooMany(time.Now()) {
 		s.quit(fault(CodeTooManyErrors, "%d errors within %v", maxFaults, faultTime), ClosePolicy)
 		return false
 	}

@@ -113,6 +113,9 @@ func transferFault(op Op, err error) *Error {
 	if errors.Is(err, engine.ErrTooLarge) {
 		return fault(CodeTooLarge, "%s: meta has more than %d bytes", op, engine.MaxTransferMeta)
 	}
+	if broken, ok := errors.AsType[*engine.RuleError](err); ok {
+		return fault(CodeRule, "%v", broken)
+	}
 	e, _ := errors.AsType[*Error](err)
 	return e
 }

@@ -136,10 +136,10 @@ func (c *Client) SayOn(channel, text string, other *Client) {
 }
 
 // Refused sends a text that is to be refused, and returns the error.
-func (c *Client) Refused() Message {
+func (c *Client) Refused(text string) Message {
 	c.t.Helper()
 	c.seq++
-	c.write(Message{Op: "send", Seq: c.seq, Channel: "chat", Data: "not heard"})
+	c.write(Message{Op: "send", Seq: c.seq, Channel: "chat", Data: text})
 	for {
 		if m := c.read(); m.Op == "error" {
 			return m

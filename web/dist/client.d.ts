@@ -33,6 +33,9 @@ export interface RoomError extends Error {
      * - `queue_full`: more than 16 MiB of sends, or 1,000 transfers, would wait for the server
      * - `nobody`: a transfer has no recipient left
      * - `corrupt`: what has come of a transfer is not what was sent
+     * - `unreadable`: a message on an encrypted channel is not encrypted, or by another passphrase, or
+     *   was changed or repeated under another name on the way
+     * - `insecure_context`: encryption is wanted on a page that is neither of https nor of localhost
      * - `left`: the room was left
      */
     readonly code: string;
@@ -91,7 +94,10 @@ export interface RoomEvents {
      * {@link Room.id} is another, and `open` and `peer:join` come.
      */
     'session:lost': [reason: string];
-    /** The server complained about something that is no send, or refused a send of the page before this one (`persist`). */
+    /**
+     * The server complained about something that is no send, or refused a send of the page before this one
+     * (`persist`); or a message could not be decrypted (`unreadable`), and was dropped.
+     */
     error: [error: RoomError];
 }
 /** What a room is doing, for user interfaces. */
@@ -161,6 +167,17 @@ export interface SendOptions {
     /** Cancels a transfer, for all its recipients, or a message that has not gone out yet; `send` rejects with its reason. */
     signal?: AbortSignal | undefined;
 }
+/** Options of {@link Room.channel}. */
+export interface ChannelOptions {
+    /**
+     * Encrypts the channel end to end between those who have the passphrase, sessions with this client
+     * or another one (docs/gateway.md, 'End-to-end encryption'). The server sees who sends how much to
+     * whom, not what. One that can be guessed can be found by whoever records messages. Such a channel
+     * has no transfers yet: data and meta together are a message at most (2 MiB, where the server does
+     * not say otherwise).
+     */
+    passphrase?: string;
+}
 /** A named stream of messages in a room. */
 export interface Channel {
     readonly name: string;
@@ -199,8 +216,11 @@ export interface Room {
     /** The id under which browsers see you, where it is not {@link id}; it changes when the server is started again. */
     readonly mesh: string;
     readonly state: RoomState;
-    /** The channel of that name. Throws if the name is not 1 to 12 bytes of UTF-8, or begins with `@_`. */
-    channel(name: string): Channel;
+    /**
+     * The channel of that name, the same one each time; options hold from the call on that has them.
+     * Throws if the name is not 1 to 12 bytes of UTF-8, or begins with `@_`.
+     */
+    channel(name: string, options?: ChannelOptions): Channel;
     /**
      * Listens to an event. Listeners that are added in the same turn in which {@link join} resolved
      * miss nothing: `peer:join` fires for every peer that is here already. A listener that throws

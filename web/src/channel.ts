@@ -1,6 +1,8 @@
 import type { Channel, ChannelEvents, OnProgress, SendOptions } from './client.ts'
 import { Emitter } from './emitter.ts'
+import type { Secret } from './encryption.ts'
 import { Failure } from './error.ts'
+import type { Arrival } from './message.ts'
 
 /** What a channel needs of its room: to send one message. */
 export type Send = (channel: string, data: unknown, options: SendOptions) => Promise<void>
@@ -11,6 +13,9 @@ export class RoomChannel implements Channel {
   readonly on = this.events.on.bind(this.events) as Channel['on']
   readonly off = this.events.off.bind(this.events) as Channel['off']
   readonly emit = this.events.emit.bind(this.events)
+  /** What messages are encrypted by, if they are. */
+  secret?: Secret
+  private opened = Promise.resolve() // all that has come so far
 
   constructor(
     readonly name: string,
@@ -24,6 +29,18 @@ export class RoomChannel implements Channel {
   /** Whether anybody here wants what comes. */
   get receives(): boolean {
     return this.events.has('message') || this.events.has('transfer')
+  }
+
+  /** Hands on a message, after those before it. `unreadable` is told of one that cannot be decrypted. */
+  receive({ data, from, meta, history = false }: Arrival, unreadable: (error: Failure) => void): void {
+    const { secret } = this
+    if (!secret) return this.emit('message', data, from, meta, history)
+    const opening = secret.open(from, data)
+    const before = this.opened
+    this.opened = opening.then(
+      ({ data, meta }) => before.then(() => this.emit('message', data, from, meta, history)),
+      (error) => before.then(() => unreadable(error)),
+    )
   }
 
   send(data: unknown, to?: string | string[] | SendOptions | null, meta?: unknown, progress?: OnProgress): Promise<void> {

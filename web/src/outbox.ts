@@ -9,8 +9,10 @@ export interface Entry {
   readonly seq: number
   /** Bytes that count against the outbox: those of the frame, or of the Blob that it will be made of. */
   size: number
-  /** What goes over the wire; absent while its Blob is being read. */
+  /** What goes over the wire; absent while its Blob is being read, or it is encrypted. */
   frame?: Frame | undefined
+  /** Encrypts it: anew for each connection, since it says who we are. */
+  readonly seal?: () => void
   /** Whether a connection had it, so that it may be with the server. */
   gone?: boolean
   readonly settle: (error?: unknown) => void
@@ -50,7 +52,7 @@ export class Outbox {
     return frames
   }
 
-  /** The entry's Blob was read. */
+  /** The entry's frame was made. */
   fill(entry: Entry, frame: Frame): void {
     const size = sizeOf(frame)
     if (this.entries.includes(entry)) this.bytes += size - entry.size
@@ -93,6 +95,11 @@ export class Outbox {
   /** A new connection has none of it. */
   rewind(): void {
     this.written = 0
+    for (const entry of this.entries) {
+      if (!entry.seal) continue
+      entry.frame = undefined
+      entry.seal()
+    }
   }
 
   /** Nothing of it will be sent any more. */

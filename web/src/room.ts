@@ -1,11 +1,12 @@
 import { onAbort } from './abort.ts'
 import { backoff, pause } from './backoff.ts'
 import { RoomChannel, type Send } from './channel.ts'
-import type { Channel, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
+import type { Channel, ChannelOptions, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
 import { jsonCodec } from './codec-json.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter } from './emitter.ts'
+import { overhead, Secret } from './encryption.ts'
 import { ended, Failure, unreadable } from './error.ts'
 import type { ClientMessage, Limits, ServerMessage, Welcome } from './message.ts'
 import { Outbox, type Entry } from './outbox.ts'
@@ -100,9 +101,10 @@ export class JoinedRoom implements Room {
     return this.id
   }
 
-  channel(name: string): Channel {
-    let channel = this.channels.get(name)
-    if (!channel) this.channels.set(name, (channel = new RoomChannel(name, this.send)))
+  channel(name: string, { passphrase }: ChannelOptions = {}): Channel {
+    const channel = this.channels.get(name) ?? new RoomChannel(name, this.send)
+    if (passphrase !== undefined && passphrase !== channel.secret?.passphrase) channel.secret = new Secret(this.name, name, passphrase)
+    this.channels.set(name, channel)
     return channel
   }
 
@@ -228,11 +230,11 @@ export class JoinedRoom implements Room {
 
   private handle(message: ServerMessage, size: number): void {
     switch (message.op) {
-      case 'message': {
-        const { channel, data, from, meta, history = false } = message
-        if (this.session.take(message.seq, size)) this.channels.get(channel)?.emit('message', data, from, meta, history)
+      case 'message':
+        if (this.session.take(message.seq, size)) {
+          this.channels.get(message.channel)?.receive(message, (error) => this.events.emit('error', error))
+        }
         break
-      }
       case 'ack':
         if (message.transfer === undefined) this.outbox.acknowledge(message.seq)
         else this.sender.received(message)
@@ -333,27 +335,37 @@ export class JoinedRoom implements Room {
 
     const reach = new Reach(channel, meta, onProgress)
     const { kind, data, raw } = payloadOf(value)
+    const secret = this.channels.get(channel)?.secret
+    const size = sizeOf(raw) + sizeOf(metaText) + (secret ? overhead : 0)
+    const whole = size <= this.limits.message
+    if (secret && !whole) throw new Failure('too_large', `send: ${size} bytes encrypted, at most ${this.limits.message}`)
     const seq = ++this.lastSeq
-    const encode = (data: unknown) => this.codec.encode({ op: 'send', seq, channel, data, ...beside, progress: onProgress && true })
-    const whole = sizeOf(raw) + sizeOf(metaText) <= this.limits.message
-    const frame = whole && !(raw instanceof Blob) ? encode(data) : undefined
+    const encode = (data: unknown) =>
+      this.codec.encode({ op: 'send', seq, channel, data, ...beside, ...(secret && { meta: undefined }), progress: onProgress && true })
+    const frame = whole && !secret && !(raw instanceof Blob) ? encode(data) : undefined
     // JSON may be many times as long as what it says.
     if (!whole || (frame && sizeOf(frame) > this.frameLimit)) {
       const blob = raw instanceof Blob ? raw : new Blob([raw as BlobPart])
       return this.sender.send({ kind, blob, ...beside, reach }, signal)
     }
+    const blob = raw instanceof Blob || secret ? new Blob([raw as BlobPart]) : undefined // as it is now
     return new Promise((resolve, reject) => {
       const settle = onAbort(signal, (reason) => this.outbox.withdraw(entry, reason), resolve, reject)
-      const entry: Entry = { seq, size: sizeOf(frame ?? raw), frame, settle }
+      const fill = async (): Promise<void> => {
+        const { link } = this
+        try {
+          const bytes = secret ? await secret.seal([this.id, this.mesh], kind, blob!, beside.meta) : bytesOf(await blob!.arrayBuffer())
+          if (secret && link !== this.link) return // it is sealed anew for the next one
+          this.outbox.fill(entry, encode(bytes))
+        } catch (error) {
+          this.outbox.refuse(seq, unreadable(error))
+        }
+        this.flush()
+      }
+      const entry: Entry = { seq, size: sizeOf(frame ?? raw), frame, settle, ...(secret && { seal: fill }) }
       this.outbox.add(entry)
       this.sent.add(seq, reach)
-      if (raw instanceof Blob) {
-        raw
-          .arrayBuffer()
-          .then((buffer) => this.outbox.fill(entry, encode(bytesOf(buffer))))
-          .catch((error) => this.outbox.refuse(seq, unreadable(error)))
-          .then(() => this.flush())
-      }
+      if (blob) void fill()
       this.flush()
     })
   }

@@ -10,8 +10,8 @@ export const { gdb, join } = await import('../dist/client.js')
 export async function setUp(t, options = {}) {
   const server = await startServer(t)
   server.addPeer('superpeer')
-  const enter = async (more = {}) => {
-    const room = await join(server.url, 'demo', { ...options, ...more })
+  const enter = async (more = {}, name = 'demo') => {
+    const room = await join(server.url, name, { ...options, ...more })
     t.after(() => room.leave())
     return room
   }

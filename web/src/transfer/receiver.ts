@@ -65,6 +65,7 @@ export class Receiver {
     if (answer) return this.say(answer)
     if ((offer.offset ?? 0) > 0) return refuse('unknown') // a page that was here before us had the rest
     if (!channel?.receives) return refuse('nobody listens')
+    if (channel.secret) return refuse('the channel is encrypted')
     if (this.underWay.size >= most) return refuse('too_many')
 
     let inMemory = 0
