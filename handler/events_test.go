@@ -365,10 +365,3 @@ func TestAfter(t *testing.T) {
 	}
 	get(t, s.server.URL+"/genosrtc/rooms/demo/events?after=x", nil).want(http.StatusBadRequest)
 }
-
-func TestRateOfPosts(t *testing.T) {
-	why := breach(&engine.RuleError{Channel: "chat", Rule: engine.RuleRate, Text: "too many", RetryAfter: 1500 * time.Millisecond})
-	if why.status != http.StatusTooManyRequests || why.retryAfter != "2" {
-		t.Errorf("%+v", why)
-	}
-}
