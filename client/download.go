@@ -213,15 +213,12 @@ func (d *download) run() {
 		}
 		if ended || err != nil {
 			d.close(err)
-			if err == nil {
-				f.c.post(&frame{Op: opEnd, Transfer: d.key.id, From: d.key.from})
-			}
 			return
 		}
 	}
 }
 
-// close forgets the transfer, unless it ended well.
+// close forgets the transfer, unless it ended well: then the sender is told.
 func (d *download) close(err error) {
 	d.room.mu.Lock()
 	d.stands = err == nil
@@ -232,11 +229,14 @@ func (d *download) close(err error) {
 	r := d.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.loads, d.key)
 	if err == nil {
+		if r.conn != nil { // else the server asks again
+			r.conn.post(&frame{Op: opEnd, Transfer: d.key.id, From: d.key.from}) // before Leave sees that it is over
+		}
 		r.finished = append(r.finished, d.key)
 		r.finished = r.finished[max(0, len(r.finished)-remembered):]
 	}
+	delete(r.loads, d.key)
 }
 
 // waitDownloads waits until the senders of those transfers have been told that

@@ -66,6 +66,7 @@ type chat struct {
 }
 
 func (c *chat) run(ctx context.Context, _ []string) error {
+	c.at.complete()
 	if c.as != "chat" && c.as != "text" && c.as != "json" {
 		return fmt.Errorf("--as %s: there are chat, text and json", c.as)
 	}

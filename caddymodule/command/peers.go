@@ -50,6 +50,7 @@ type watcher struct {
 }
 
 func (w *watcher) run(ctx context.Context, _ []string) error {
+	w.at.complete()
 	events := make(chan client.PeerEvent, 1024)
 	room, err := w.at.dial(ctx, client.Options{Notify: func(e client.Event) {
 		if p, ok := e.(client.PeerEvent); !ok {

@@ -46,7 +46,6 @@ func (p *place) complete() {
 
 // dial opens a session in the room, or resumes that of o.State.
 func (p *place) dial(ctx context.Context, o client.Options) (*client.Room, error) {
-	p.complete()
 	o.Password = p.password
 	if p.token != "" {
 		o.Token = client.StaticToken(p.token)

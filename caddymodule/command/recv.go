@@ -72,6 +72,7 @@ type arrival struct {
 }
 
 func (r *receiver) run(ctx context.Context, args []string) (err error) {
+	r.at.complete()
 	r.folder = "."
 	if len(args) > 0 {
 		r.folder = args[0]

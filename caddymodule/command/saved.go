@@ -33,7 +33,6 @@ type slot string
 // newSlot is the slot of a command that is named by what makes it the same when
 // it is given again.
 func newSlot(command string, at *place, what ...string) (slot, error) {
-	at.complete()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("no place to remember this %s: %w", command, err)

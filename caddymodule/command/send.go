@@ -88,6 +88,7 @@ type sender struct {
 }
 
 func (s *sender) run(ctx context.Context, args []string) error {
+	s.at.complete()
 	if !slices.Contains([]string{client.KindBytes, client.KindText, client.KindJSON}, s.kind) {
 		return fmt.Errorf("--as %s: there are bytes, text and json", s.kind)
 	}
