@@ -20,7 +20,7 @@ type posting struct {
 	out    Outgoing
 	frames [][]byte // of out; none if it is too large for links
 	links  bool     // out is for links too
-	told   *Message // what seats hear of out, once seq is known
+	heard  *Message // what seats hear of out, once one does
 
 	link     *link
 	in       *frame.Message
@@ -39,10 +39,10 @@ func (p *posting) toAll() bool { return p.link == nil && p.out.To == nil }
 
 // message is what seats hear of a seat's message: one for all of them.
 func (p *posting) message() *Message {
-	if p.told == nil {
-		p.told = &Message{Seq: p.seq, Channel: p.out.Channel, From: p.seat.id, Content: p.out.Content}
+	if p.heard == nil {
+		p.heard = &Message{Seq: p.seq, Channel: p.out.Channel, From: p.seat.id, Content: p.out.Content}
 	}
-	return p.told
+	return p.heard
 }
 
 // fanOut passes the messages to all that the postings begin with on to seats.
@@ -52,12 +52,7 @@ func (r *Room) fanOut(posted []*posting) {
 	for n < len(posted) && posted[n].toAll() {
 		n++
 	}
-	if posted = posted[:n]; len(r.seats) == 1 {
-		return // nobody else is there
-	}
-	for _, p := range posted {
-		p.message()
-	}
+	posted = posted[:n]
 	r.tellMoves()
 	for _, s := range r.seats {
 		s.pushAll(posted)

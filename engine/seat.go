@@ -101,7 +101,7 @@ func (s *Seat) pushAll(posted []*posting) {
 	if a != nil {
 		for _, p := range posted {
 			if p.seat != s && a.err == nil {
-				a.push(p.told)
+				a.push(p.message())
 			}
 		}
 	}
