@@ -21,7 +21,7 @@ type posting struct {
 	out    Outgoing
 	frames [][]byte // of out; none if it is too large for links
 	links  bool     // out is for links too
-	heard  *Message // what seats and readers hear of out, once seq is known
+	heard  *Message // what seats and readers hear of out, once one does
 	// told hears of a message of the server's own peer; it has room for that.
 	told chan published
 
@@ -56,12 +56,6 @@ func (r *Room) fanOut(posted []*posting) {
 		n++
 	}
 	posted = posted[:n]
-	if len(r.readers) == 0 && len(r.seats) == 1 && r.seats[posted[0].seat.id] != nil {
-		return // nobody else is there
-	}
-	for _, p := range posted {
-		p.message()
-	}
 	r.tellMoves()
 	for _, s := range r.seats {
 		s.pushAll(posted)

@@ -119,7 +119,7 @@ func (s *Seat) pushAll(posted []*posting) {
 	if a != nil {
 		for _, p := range posted {
 			if p.seat != s && a.err == nil {
-				a.push(p.heard)
+				a.push(p.message())
 			}
 		}
 	}
