@@ -17,7 +17,8 @@ type Attachment struct {
 	journal *journal.Journal
 	limit   int
 	hears   func(channel string) bool // nil: of all
-	wake    chan struct{}             // has room for one token
+	sender  sender
+	wake    chan struct{} // has room for one token
 
 	// Of Next's goroutine, while messages are read from the journal.
 	cursor  uint64 // the last entry that was read
@@ -93,7 +94,7 @@ func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 		return err
 	}
 	s := a.seat
-	if err := s.room.rule(o.Channel).check(s.sender(), s.room.now(), &o.Content); err != nil {
+	if err := s.room.rule(o.Channel).check(a.sender, s.room.now(), &o.Content); err != nil {
 		s.room.node.counters.broken(err)
 		return err
 	}

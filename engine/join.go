@@ -220,7 +220,7 @@ func (r *Room) restore(seats []*Seat) {
 // attach gives a seat a new attachment, which has all messages behind from.
 func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Attachment, []Peer) {
 	a := &Attachment{
-		seat: s, token: token, limit: cfg.Pending, initial: s.taken, journal: r.journal,
+		seat: s, token: token, sender: s.sender(), limit: cfg.Pending, initial: s.taken, journal: r.journal,
 		cursor: from, accepted: s.taken, handed: from, wake: make(chan struct{}, 1), hears: cfg.Hears,
 	}
 	s.hears = cfg.Hears

@@ -75,7 +75,7 @@ type keptEvent struct {
 const neverHandedOut = math.MaxUint64
 
 // sender is whose rate the seat's messages count for. Who takes a new seat for
-// each message is known by its owner only.
+// each message is known by its owner only. It belongs to the actor.
 func (s *Seat) sender() sender {
 	if !s.resumable() && s.owner != "" {
 		return sender{id: s.owner}
