@@ -7,7 +7,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
-	"github.com/genosrtc/caddy-genosrtc/bench/internal/histogram"
+	"github.com/genosrtc/caddy-genosrtc/internal/histogram"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
