@@ -138,3 +138,44 @@ https://127.0.0.1:%[2]s {
 		})
 	}
 }
+
+// Streams live through reloads that keep their room, and end with it.
+func TestReloadKeepsStreams(t *testing.T) {
+	c := newCaddy(t)
+	c.load(demo)
+	r, err := http.NewRequestWithContext(testclient.Within(t), "GET", c.url+"/rooms/demo/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := testclient.HTTP.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	events := bufio.NewReader(res.Body)
+	wait := func(part string) {
+		t.Helper()
+		for {
+			line, err := events.ReadString('\n')
+			if strings.Contains(line, part) {
+				return
+			}
+			if err != nil {
+				t.Fatalf("waiting for %q: %v", part, err)
+			}
+		}
+	}
+	wait("welcome")
+	for i := range 3 {
+		c.load(fmt.Sprintf("genosrtc {\nroom demo\nroom room-%d\n}", i))
+		word := fmt.Sprintf("after reload %d", i)
+		posted, err := testclient.HTTP.Post(c.url+"/rooms/demo/channels/chat", "text/plain", strings.NewReader(word))
+		if err != nil || posted.StatusCode != http.StatusAccepted {
+			t.Fatal(posted, err)
+		}
+		posted.Body.Close()
+		wait(word)
+	}
+	c.load("genosrtc {\nroom room-2\n}")
+	wait("room closed")
+}

@@ -91,6 +91,7 @@ func (n *Node) Stats() Stats {
 // RoomStats is what a room holds now.
 type RoomStats struct {
 	Seats, Hosted, Links, Remotes int
+	Readers                       int
 	// Waiting are the seats without an attachment.
 	Waiting       int
 	Transfers     int // under way
@@ -101,7 +102,7 @@ type RoomStats struct {
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++
