@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -52,15 +53,16 @@ def until(what: str, condition: Callable[[], Any], timeout: float = 10) -> Any:
 
 
 def free_port() -> int:
-    """A port that is free for TCP and UDP."""
+    """A port that is free for TCP and UDP, and none that the system gives to connections while the server is down."""
     while True:
+        port = random.randrange(20_000, 30_000)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
             try:
-                udp.bind(tcp.getsockname())
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return tcp.getsockname()[1]
+            return port
 
 
 class Server:
