@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -57,7 +58,7 @@ func TestHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &golden{t: t, server: s.server.URL}
+	g := &golden{t: t, handler: s.h, open: s.h.Stats().Sessions, server: s.server.URL}
 	var after strings.Builder
 	n := 0
 	for block := range strings.SplitAfterSeq(string(before), "\n\n") {
@@ -80,10 +81,12 @@ func TestHTTP(t *testing.T) {
 
 // golden runs cases.
 type golden struct {
-	t      *testing.T
-	server string
-	first  uint64   // the first offset
-	peers  []string // in order of appearance
+	t       *testing.T
+	handler *Handler
+	open    int // streams, all the time
+	server  string
+	first   uint64   // the first offset
+	peers   []string // in order of appearance
 }
 
 // run returns a case with the answer that it got.
@@ -150,7 +153,10 @@ func (g *golden) do(name, text string) string {
 	if err != nil {
 		g.t.Fatalf("%s: %v", name, err)
 	}
-	defer res.Body.Close()
+	defer func() {
+		res.Body.Close()
+		g.settle()
+	}()
 	var answer strings.Builder
 	fmt.Fprintln(&answer, res.StatusCode)
 	for _, h := range shownHeaders {
@@ -164,7 +170,7 @@ func (g *golden) do(name, text string) string {
 		for range events {
 			event, err := readEvent(read)
 			if err != nil {
-				g.t.Fatalf("%s: %v after %s", name, err, content)
+				g.t.Fatalf("%s: %v after %s %s", name, err, res.Status, content)
 			}
 			content = append(content, event...)
 		}
@@ -175,6 +181,16 @@ func (g *golden) do(name, text string) string {
 		fmt.Fprintf(&answer, "\n%s\n", content)
 	}
 	return answer.String()
+}
+
+// settle waits until the server has noticed that a stream was closed, which counts
+// in the limit of its address until then.
+func (g *golden) settle() {
+	for deadline := time.Now().Add(10 * time.Second); g.handler.Stats().Sessions > g.open; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			g.t.Fatal("a closed stream stays open")
+		}
+	}
 }
 
 // readEvent returns the lines up to an empty one.
