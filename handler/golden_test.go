@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -186,11 +185,8 @@ func (g *golden) do(name, text string) string {
 // settle waits until the server has noticed that a stream was closed, which counts
 // in the limit of its address until then.
 func (g *golden) settle() {
-	for deadline := time.Now().Add(10 * time.Second); g.handler.Stats().Sessions > g.open; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			g.t.Fatal("a closed stream stays open")
-		}
-	}
+	g.t.Helper()
+	eventually(g.t, "the stream ends", func() bool { return g.handler.Stats().Sessions <= g.open })
 }
 
 // readEvent returns the lines up to an empty one.
