@@ -26,7 +26,7 @@ type Config struct {
 	// rooms that are opened when somebody asks a Handler for them, without a
 	// password, and closed when they have had no users for two minutes. Their
 	// users are the peers that they have a link with, and sessions, also those
-	// that wait to be resumed. Default none.
+	// that wait to be resumed, and readers of events. Default none.
 	OnDemand []string
 	// MaxOnDemand is how many of them can be open. For one more, the one that has
 	// been without users for longest is closed. Default DefaultMaxOnDemand.

@@ -19,7 +19,8 @@ const (
 	DefaultMaxOnDemand = 1000
 
 	// unusedTime is how long a room that was opened on demand stays open without
-	// users: peers that have a link, and sessions, also those that may be resumed.
+	// users: peers that have a link, readers of events, and sessions, also those that
+	// may be resumed.
 	unusedTime  = 2 * time.Minute
 	unusedEvery = 15 * time.Second
 	// maxDemandedName bounds the names of such rooms, which strangers make up: in
@@ -42,8 +43,12 @@ func validatePatterns(patterns []string) error {
 	return errors.Join(errs...)
 }
 
-// onDemand tells whether a room may be opened because somebody asks for it.
+// onDemand tells whether a room may be opened because somebody asks for it: not
+// one that is configured, with its password, and could not be opened.
 func (c *Config) onDemand(name string) bool {
+	if _, named := find(c.Rooms, name); named {
+		return false
+	}
 	return name != "" && len(name) <= maxDemandedName && utf8.ValidString(name) &&
 		slices.ContainsFunc(c.OnDemand, func(pattern string) bool {
 			ok, err := path.Match(pattern, name)

@@ -42,6 +42,7 @@ func (c *claim) add(s *site, rooms []genosrtc.Room) error {
 			return fmt.Errorf("room %q is configured in another way by another site: password, identity, redeliver, durable, sessions and channels must be the same", room.Name)
 		}
 	}
+	s.claim = c
 	c.config.OnDemand = append(c.config.OnDemand, s.onDemand...)
 	c.sites = append(c.sites, s)
 	return nil
@@ -67,6 +68,7 @@ type site struct {
 	rooms []string
 	// onDemand are patterns of further rooms.
 	onDemand []string
+	claim    *claim
 	genosrtc.Settings
 	handler *genosrtc.Handler // set when the claim is settled, nil if it is not held
 	// kept are further handlers, for the sessions that they have: those of
@@ -87,9 +89,16 @@ func (s *site) match(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// serves tells whether a room is one of the site's, open or not.
+// serves tells whether a room is one of the site's, open or not. A pattern matches
+// no room that another site names: that one may ask for credentials.
 func (s *site) serves(room string) bool {
-	return slices.Contains(s.rooms, room) || slices.ContainsFunc(s.onDemand, func(pattern string) bool {
+	if slices.Contains(s.rooms, room) {
+		return true
+	}
+	if slices.ContainsFunc(s.claim.config.Rooms, named(room)) {
+		return false
+	}
+	return slices.ContainsFunc(s.onDemand, func(pattern string) bool {
 		ok, err := path.Match(pattern, room)
 		return ok && err == nil
 	})

@@ -95,3 +95,15 @@ func TestLogsFollow(t *testing.T) {
 		}
 	}
 }
+
+// A pattern of one site does not open a room that another one names.
+func TestPatternsAndNames(t *testing.T) {
+	public, internal := &site{onDemand: []string{"*"}}, &site{rooms: []string{"staff"}}
+	c := newClaim(genosrtc.Config{})
+	if err := errors.Join(c.add(public, nil), c.add(internal, []genosrtc.Room{{Name: "staff"}})); err != nil {
+		t.Fatal(err)
+	}
+	if public.serves("staff") || !internal.serves("staff") || !public.serves("new") || internal.serves("new") {
+		t.Error("a room is served by the wrong site")
+	}
+}

@@ -17,11 +17,13 @@ import (
 )
 
 // Handler serves a GenosRTC server at a path of a site, and names the rooms
-// that exist there: the embedded Nostr relay at `{path}/relay`, the sessions of
-// WebSocket clients at `{path}/rooms/{room}/ws`, and for plain HTTP Server-Sent
-// Events at `{path}/rooms/{room}/events` and POST to
-// `{path}/rooms/{room}/channels/{channel}`. Requests for other paths go to the next
-// handler.
+// that exist there: the embedded Nostr relay at `{path}/relay`; the sessions of
+// WebSocket clients at `{path}/rooms/{room}/ws`; for plain HTTP, Server-Sent
+// Events at `{path}/rooms/{room}/events`, POST to
+// `{path}/rooms/{room}/channels/{channel}`, who is there at `{path}/rooms/{room}`,
+// and tickets at `{path}/rooms/{room}/tickets`; and the JavaScript client at
+// `{path}/client.js`, with its types at `{path}/client.d.ts`. Requests for other
+// paths go to the next handler.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
 // the same room, if they configure it alike.
@@ -36,7 +38,8 @@ type Handler struct {
 
 	// Patterns (`public-*`) for the names of rooms that are opened when somebody
 	// asks for them here, and closed when they have had no users for two minutes.
-	// They have no password. Default: none.
+	// They have no password, their names have 64 bytes at most, and 1,000 of them
+	// can be open. Default: none.
 	OnDemand []string `json:"on_demand,omitempty"`
 
 	// Who may enter the rooms. Default: everybody who knows the password, where
@@ -84,8 +87,9 @@ type Room struct {
 
 	// What may be sent on channels. Default: anything, on all.
 	Channels []Channel `json:"channels,omitempty"`
-	// How many sessions the room takes, those included that wait to be resumed.
-	// Default: 10000.
+
+	// How many sessions the room takes, streams of events and those that wait to
+	// be resumed included. Default: 10000.
 	Sessions int `json:"sessions,omitempty"`
 }
 

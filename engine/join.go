@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -145,8 +146,7 @@ func (r *Room) seat(s *Seat, cfg SeatConfig) error {
 
 // full tells whether there is no place for one more seat or reader.
 func (r *Room) full() bool {
-	n := len(r.seats) + len(r.readers)
-	return n >= r.node.limits.Load().SeatsPerRoom || r.most > 0 && n >= r.most
+	return len(r.seats)+len(r.readers) >= cmp.Or(r.most, r.node.limits.Load().SeatsPerRoom)
 }
 
 // speaker gives a seat the peer that speaks for it, and the id if it has none.

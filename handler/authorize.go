@@ -3,11 +3,11 @@ package handler
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/genosrtc/caddy-genosrtc/admission"
-	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/session"
 )
 
@@ -39,10 +39,10 @@ func (c credentials) with(token, password string) credentials {
 
 // shown returns the credentials of a request for a room (docs/gateway.md,
 // "Credentials"). A ticket is used by that.
-func (h *Handler) shown(r *http.Request, room *engine.Room) (c credentials, fault *session.Error) {
+func (h *Handler) shown(r *http.Request, d door) (c credentials, fault *session.Error) {
 	if id := r.URL.Query().Get("ticket"); id != "" {
 		t := h.tickets.use(id)
-		if t == nil || t.room != room {
+		if t == nil || t.room != d.room {
 			return credentials{}, badTicket
 		}
 		return t.shown, nil
@@ -54,30 +54,35 @@ func (h *Handler) shown(r *http.Request, room *engine.Room) (c credentials, faul
 	if scheme, token, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		c.token = strings.TrimSpace(token)
 	}
+	if len(c.token) > session.MaxCredential {
+		return credentials{}, tooLong
+	}
 	// The name beside a password means nothing here; to Caddy it does.
 	if _, password, ok := r.BasicAuth(); ok && c.user == "" {
 		c.password = password
+	}
+	if len(c.password) > session.MaxCredential {
+		return credentials{}, tooLong
 	}
 	return c, nil
 }
 
 // judge tells what credentials allow in a room.
-func (s *settings) judge(room *engine.Room, c credentials) (session.Grant, *session.Error) {
-	open := room.CheckPassword("")
+func (s *settings) judge(d door, c credentials) (session.Grant, *session.Error) {
 	switch {
 	case c.token != "" && s.auth.Tokens != nil:
-		grant, err := s.auth.Tokens.Verify(c.token, room.Name())
+		grant, err := s.auth.Tokens.Verify(c.token, d.name)
 		if err != nil {
 			return session.Grant{}, &session.Error{Code: tokenCode(err), Text: err.Error()}
 		}
 		return grant, nil
 	case c.user != "" && s.auth.User != nil:
 		return session.Grant{User: c.user}, nil
-	case !open && (c.password != "" || !s.auth.required()):
+	case d.locked() && (c.password != "" || !s.auth.required()):
 		switch {
 		case c.password == "":
 			return session.Grant{}, &session.Error{Code: session.CodePassword, Text: "the room has a password"}
-		case !room.CheckPassword(c.password):
+		case !d.check(c.password):
 			return session.Grant{}, &session.Error{Code: session.CodePassword, Text: "the room has another password"}
 		}
 		return session.Grant{}, nil
@@ -86,6 +91,8 @@ func (s *settings) judge(room *engine.Room, c credentials) (session.Grant, *sess
 	}
 	return session.Grant{}, nil
 }
+
+var tooLong = &session.Error{Code: session.CodeToken, Text: fmt.Sprintf("credentials have at most %d bytes", session.MaxCredential)}
 
 func tokenCode(err error) session.Code {
 	switch {
@@ -101,20 +108,20 @@ func tokenCode(err error) session.Code {
 // header, the web server's own authentication, or a ticket, which cannot be used
 // again. What the grant allows on a channel is left to the caller, who refuses
 // with forbiddenChannel.
-func (h *Handler) authorize(r *http.Request, room *engine.Room, set *settings) (shown credentials, grant session.Grant, why *refusal) {
-	shown, fault := h.shown(r, room)
+func (h *Handler) authorize(r *http.Request, d door, set *settings) (shown credentials, grant session.Grant, why *refusal) {
+	shown, fault := h.shown(r, d)
 	if fault == nil {
-		grant, fault = set.judge(room, shown)
+		grant, fault = set.judge(d, shown)
 	}
 	if fault != nil {
-		return credentials{}, session.Grant{}, set.unauthorized(room, fault)
+		return credentials{}, session.Grant{}, set.unauthorized(d, fault)
 	}
 	return shown, grant, nil
 }
 
 // unauthorized is the refusal of credentials (RFC 9110, section 11.6.1; RFC 6750,
 // section 3).
-func (s *settings) unauthorized(room *engine.Room, fault *session.Error) *refusal {
+func (s *settings) unauthorized(d door, fault *session.Error) *refusal {
 	why := &refusal{reason: string(fault.Code), status: http.StatusUnauthorized, detail: fault.Text}
 	if fault.Code == session.CodeForbidden {
 		why.status = http.StatusForbidden
@@ -123,7 +130,7 @@ func (s *settings) unauthorized(room *engine.Room, fault *session.Error) *refusa
 	if s.auth.Tokens != nil {
 		why.challenges = append(why.challenges, "Bearer")
 	}
-	if !room.CheckPassword("") {
+	if d.locked() {
 		why.challenges = append(why.challenges, `Basic realm="genosrtc", charset="UTF-8"`)
 	}
 	return why

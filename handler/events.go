@@ -44,6 +44,15 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	// What is held is what the stream goes by, also if the settings change now.
+	held := h.hold(v.room)
+	defer held.release()
+	grant, fault := held.admit(v.shown)
+	if fault != nil {
+		h.refuse(w, v.set.unauthorized(held.door(), fault))
+		return
+	}
+	v.grant = grant
 	cfg, why := v.reading(r)
 	if why != nil {
 		h.refuse(w, why)
@@ -66,18 +75,11 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer reader.Close()
-	held := h.hold(v.room)
-	defer held.release()
-	if _, fault := held.admit(v.shown); fault != nil {
-		h.refuse(w, v.set.unauthorized(v.room, fault))
-		return
-	}
 	h.opened.Add(1)
 	log := h.log.With("room", v.room.Name(), "address", address)
 	s := newStream(w, r)
 	defer s.end()
-	v.revoked = held.ctx
-	err = h.stream(s, r, v, reader, cfg.Resume)
+	err = h.stream(s, r, v, reader, held.ctx, cfg.Resume)
 	if errors.Is(err, engine.ErrSlow) {
 		h.slowStreams.Add(1)
 		log.Info("slow stream of events cut off", "reason", err)
@@ -129,18 +131,18 @@ func (v *visit) reading(r *http.Request) (engine.ReaderConfig, *refusal) {
 }
 
 // stream writes events until the client or the server goes, the grant expires or
-// the client is too slow. It returns why.
-func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Reader, resume bool) error {
+// held ends, with a *session.Error as its cause, or the client is too slow. It
+// returns why.
+func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Reader, held context.Context, resume bool) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.ctx, func() { cancel(); s.hurry(farewellTime) })()
 	defer context.AfterFunc(h.killed, func() { s.hurry(0) })()
-	if v.revoked != nil {
-		defer context.AfterFunc(v.revoked, cancel)()
-	}
+	defer context.AfterFunc(held, cancel)()
 	if !v.grant.Expires.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, v.grant.Expires)
-		defer cancel()
+		expiring, stop := context.WithDeadline(ctx, v.grant.Expires)
+		defer stop()
+		ctx = expiring
 	}
 	if err := s.welcome(v, reader, resume); err != nil {
 		return err
@@ -160,9 +162,7 @@ func (h *Handler) stream(s *stream, r *http.Request, v *visit, reader *engine.Re
 			err = errors.New("the credentials have expired")
 			fallthrough
 		default:
-			if v.revoked != nil {
-				err = cmp.Or(context.Cause(v.revoked), err)
-			}
+			err = cmp.Or(context.Cause(held), err)
 			if r.Context().Err() == nil {
 				s.comment(lastWords(h.ctx, err))
 				_ = s.flush() // the client may have gone

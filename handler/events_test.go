@@ -192,7 +192,7 @@ func inTime(t *testing.T, grant session.Grant, during func(*Handler, *engine.Roo
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			why = s.h.stream(newStream(w, r), r, v, reader, false)
+			why = s.h.stream(newStream(w, r), r, v, reader, t.Context(), false)
 		}()
 		during(s.h, s.room, cancel)
 		<-ended

@@ -68,6 +68,7 @@ type Handler struct {
 	// Of Server-Sent Events and POST.
 	slowStreams, published atomic.Uint64
 	answers                *answers
+	openers                *openers
 
 	running   sync.WaitGroup // sessions, streams of events, and POSTs
 	mu        sync.Mutex
@@ -92,7 +93,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
-		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(),
+		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {

@@ -47,7 +47,11 @@ func (e *held) release() {
 func (e *held) admit(shown credentials) (session.Grant, *session.Error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	grant, fault := e.h.settings.Load().judge(e.room, shown)
+	set, door := e.h.settings.Load(), e.door()
+	grant, fault := set.judge(door, shown)
+	if !set.auth.required() && !door.locked() {
+		shown = credentials{} // nobody asks for them, so nobody keeps them
+	}
 	if fault == nil || unasked(fault, shown) {
 		e.shown, e.grant = shown, &grant
 	}
@@ -60,6 +64,8 @@ func unasked(fault *session.Error, shown credentials) bool {
 	return fault != nil && fault.Code == session.CodePassword && shown.password == ""
 }
 
+func (e *held) door() door { return door{e.room.Name(), e.room} }
+
 // again judges the credentials again. What is allowed by them now in another way
 // than before has to begin anew.
 func (e *held) again() {
@@ -68,7 +74,7 @@ func (e *held) again() {
 	if e.grant == nil {
 		return
 	}
-	grant, fault := e.h.settings.Load().judge(e.room, e.shown)
+	grant, fault := e.h.settings.Load().judge(e.door(), e.shown)
 	if unasked(fault, e.shown) {
 		fault = nil
 	}

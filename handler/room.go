@@ -7,7 +7,7 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
-// roomDocument is what a client may know of a room (docs/gateway.md, "The room").
+// roomDocument is what a client may know of a room (docs/gateway.md, "Who is in a room").
 type roomDocument struct {
 	Room  string         `json:"room"`
 	Peers []peerDocument `json:"peers"`

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -85,6 +86,9 @@ func (h *Handler) Configure(s Settings) error {
 	}
 	for _, o := range s.Origins {
 		if o == "*" {
+			if s.Auth.User != nil {
+				return errors.New(`origins: "*" cannot be where the web server authenticates: any page could act for whoever is logged in; name the origins`)
+			}
 			set.anyOrigin = true
 			continue
 		}

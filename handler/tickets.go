@@ -94,6 +94,10 @@ func (h *Handler) serveTicket(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if r.URL.Query().Has("ticket") {
+		h.refuse(w, badRequest(http.StatusBadRequest, "a ticket is good for no other ticket: show the credentials themselves"))
+		return
+	}
 	id, ok := h.tickets.add(v.room, v.shown, network(h.clientIP(r)))
 	if !ok {
 		h.refuse(w, tooManyTickets)

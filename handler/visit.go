@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,9 +15,6 @@ type visit struct {
 	set   *settings
 	shown credentials
 	grant session.Grant
-	// revoked ends, with a *session.Error as its cause, when what the visit goes
-	// on to hold open has lost its grant. Nil: it cannot.
-	revoked context.Context
 }
 
 // visit finds the room of a request, and judges its method, its origin and its
@@ -33,20 +29,22 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, methods ...strin
 	if !allowed(w, r, append(methods, http.MethodOptions)...) {
 		return nil, false
 	}
-	room, why := h.room(r, set)
+	door, why := h.door(r, set)
 	if why == nil && !set.anyOrigin && set.crossOrigin.Check(r) != nil {
 		why = foreignOrigin
 	}
-	var shown credentials
-	var grant session.Grant
+	v := &visit{set: set}
 	if why == nil {
-		shown, grant, why = h.authorize(r, room, set)
+		v.shown, v.grant, why = h.authorize(r, door, set)
+	}
+	if why == nil {
+		v.room, why = h.enter(door, network(h.clientIP(r)))
 	}
 	if why != nil {
 		h.refuse(w, why)
 		return nil, false
 	}
-	return &visit{room: room, set: set, shown: shown, grant: grant}, true
+	return v, true
 }
 
 // requestHeaders are those that a script may send beside the safe ones.

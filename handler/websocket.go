@@ -34,6 +34,7 @@ var (
 	tooManyHere     = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many sessions from this address"}
 	tooManySessions = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "10", detail: "too many sessions"}
 	tooManyRooms    = &refusal{reason: "rooms", status: http.StatusServiceUnavailable, retryAfter: "10", detail: ErrTooManyRooms.Error()}
+	tooManyOpened   = &refusal{reason: "rooms", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many rooms were opened from this address"}
 	noHandshake     = &refusal{reason: "handshake", status: http.StatusUpgradeRequired, detail: "this is a WebSocket: connect with RFC 6455 over HTTP/1.1"}
 )
 
@@ -58,7 +59,7 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	set := h.settings.Load()
-	room, why := h.room(r, set)
+	door, why := h.door(r, set)
 	if why != nil {
 		h.refuse(w, why)
 		return
@@ -86,12 +87,17 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, noHandshake)
 		return
 	}
-	shown, fault := h.shown(r, room)
+	shown, fault := h.shown(r, door)
 	if fault == nil && shown != (credentials{}) {
-		_, fault = set.judge(room, shown)
+		_, fault = set.judge(door, shown)
 	}
 	if fault != nil {
-		h.refuse(w, set.unauthorized(room, fault))
+		h.refuse(w, set.unauthorized(door, fault))
+		return
+	}
+	room, why := h.enter(door, key)
+	if why != nil {
+		h.refuse(w, why)
 		return
 	}
 	s, err := accept(w, r)
@@ -140,34 +146,6 @@ func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits 
 		return
 	}
 	log.Debug("session ended", "reason", err)
-}
-
-// room returns the room that a request names and may enter.
-func (h *Handler) room(r *http.Request, set *settings) (*engine.Room, *refusal) {
-	name := r.PathValue("room")
-	room, open := h.engine.Room(name)
-	switch {
-	case set.rooms != nil && !set.rooms(name), set.rooms == nil && !open && h.openRoom == nil:
-		return nil, unknownRoom
-	case !set.allows(r):
-		return nil, foreignOrigin
-	case open:
-		return room, nil
-	case h.openRoom == nil:
-		return nil, starting
-	}
-	room, err := h.openRoom(name)
-	switch {
-	case err == nil:
-		return room, nil
-	case errors.Is(err, ErrTooManyRooms):
-		return nil, tooManyRooms
-	case errors.Is(err, ErrNoRoom) && set.rooms == nil:
-		return nil, unknownRoom
-	case !errors.Is(err, ErrNoRoom) && !errors.Is(err, engine.ErrClosed):
-		h.log.Error("a room cannot be opened", "room", name, "error", err)
-	}
-	return nil, starting
 }
 
 // admit counts a session in, until release.

@@ -5,11 +5,18 @@ import (
 	"errors"
 )
 
+// MaxCredential is the number of bytes that a token or a password may have.
+const MaxCredential = 8 << 10
+
 // admit judges what hello shows, and what the session may do by it. A session
 // that is resumed needs no password, which was asked for when it began: then
 // the refusal is returned, for the case that there is nothing to resume. It
 // reports false if it ended the session.
 func (s *session) admit(hello *Message) (refused *Error, ok bool) {
+	if max(len(hello.Token), len(hello.Password)) > MaxCredential {
+		s.quit(fault(CodeToken, "credentials have at most %d bytes", MaxCredential), ClosePolicy)
+		return nil, false
+	}
 	if s.Admit != nil {
 		s.grant, refused = s.Admit(hello.Token, hello.Password)
 	} else if !s.Room.CheckPassword(hello.Password) {

@@ -32,6 +32,7 @@ func TestJoin(t *testing.T) {
 	ada.says("not connected")
 	m.server()
 	ada.says("connected again")
+	bob.says("connected again") // else the listener may come and go before
 	silent, _ := keyboard(t)
 	listener := m.start(silent, "genosrtc", "join", "--history", "10")
 	listener.says("in room")
