@@ -51,9 +51,10 @@ func (j *Journal) sync() error {
 	}
 	last, folder, sealed := j.last, j.newFile, len(j.segments)-1
 	var open []*segment
+	var files []*os.File // theirs: an append may bury a segment meanwhile
 	for _, s := range j.segments {
 		if s.file != nil {
-			open = append(open, s)
+			open, files = append(open, s), append(files, s.file)
 		}
 	}
 	j.newFile, j.dirty = false, false
@@ -61,8 +62,8 @@ func (j *Journal) sync() error {
 	j.mu.Unlock()
 
 	var err error
-	for _, s := range open {
-		if err = s.file.Sync(); err != nil && !j.dropped(s) {
+	for i, s := range open {
+		if err = files[i].Sync(); err != nil && !j.dropped(s) {
 			break
 		}
 		err = nil
