@@ -86,9 +86,6 @@ const (
 	// maxReplies is the number of replies that may wait for a client. With
 	// more, nothing is read of it.
 	maxReplies = 64
-	// maxPeerID bounds what a client may call a peer; the engine knows of none
-	// with a longer id.
-	maxPeerID = 64
 )
 
 // session is one session. Its reader is the goroutine of Serve. Its writer
@@ -298,8 +295,8 @@ func (s *session) handle(m *Message, err error) bool {
 			err = fault(CodeUnknownOp, "op %q is the server's", m.Op)
 		}
 	}
-	if err == nil && len(m.Peer) > maxPeerID {
-		err = fault(CodeBadMessage, "%s: peer is longer than %d bytes", m.Op, maxPeerID)
+	if err == nil && len(m.Peer) > engine.MaxPeerID {
+		err = fault(CodeBadMessage, "%s: peer is longer than %d bytes", m.Op, engine.MaxPeerID)
 	}
 	if err != nil {
 		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
@@ -376,8 +373,8 @@ func (s *session) post(m *Message) error {
 		return fault(CodeTooLarge, "data and meta: %d bytes, at most %d", n, s.Limits.Message)
 	}
 	for _, to := range m.To {
-		if len(to) > maxPeerID {
-			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", maxPeerID)
+		if len(to) > engine.MaxPeerID {
+			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", engine.MaxPeerID)
 		}
 	}
 	err := s.seat.Send(s.ctx, engine.Outgoing{
