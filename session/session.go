@@ -259,7 +259,7 @@ func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Mess
 
 func (s *session) seatConfig() engine.SeatConfig {
 	return engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
+		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, User: s.grant.User, PerOwner: s.PerOwner,
 		Wake: s.wake, Hears: s.hears(),
 	}
 }
