@@ -137,7 +137,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int) ([]byte, *refusal) 
 	}
 	rc := http.NewResponseController(w)
 	// An error is that of a server which has timeouts of its own, or of the body.
-	_ = rc.SetReadDeadline(time.Now().Add(streamTime + time.Duration(limit)*time.Second/streamRate))
+	_ = rc.SetReadDeadline(time.Now().Add(session.Patience(limit)))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	switch _, over := errors.AsType[*http.MaxBytesError](err); {
 	case over:

@@ -380,11 +380,11 @@ func TestSlowClient(t *testing.T) {
 						t.Error("somebody waited for the slow client")
 					}
 					if back {
-						time.Sleep(writeTime / 2)
+						time.Sleep(patience / 2)
 						slow.over(CloseTryAgain, reason)
 					}
 					slow.over(CloseTryAgain, reason)
-					if d := time.Since(start); d > writeTime+time.Second {
+					if d := time.Since(start); d > patience+time.Second {
 						t.Errorf("cut off after %v", d)
 					}
 					sender.peer("leave", slow.id) // once it was not resumed
