@@ -82,7 +82,7 @@ func (a *Attachment) Send(ctx context.Context, o Outgoing) error {
 	if !ValidChannel(o.Channel) {
 		return ErrChannelName
 	}
-	if len(o.To) > maxTargets {
+	if len(o.To) > MaxRecipients {
 		return ErrTooMany
 	}
 	if len(o.Content.Data)+len(o.Content.Meta) > maxContent {

@@ -5,9 +5,9 @@ import "crypto/rand"
 const (
 	idLength   = 20
 	idAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	// maxRemoteID bounds what a remote peer may call itself. Browsers use 20
-	// characters; other lengths and characters are legal.
-	maxRemoteID = 64
+	// MaxPeerID is the length of a peer id, in bytes. Browsers use 20 characters;
+	// other lengths and characters are legal.
+	MaxPeerID = 64
 )
 
 // newPeerID makes the id of a hosted peer. It begins with "0", the lowest
@@ -34,4 +34,4 @@ func newPeerID() string {
 // dialled.
 func answersOnly(id string) bool { return id != "" && id[0] == idAlphabet[0] }
 
-func validRemoteID(id string) bool { return id != "" && len(id) <= maxRemoteID }
+func validRemoteID(id string) bool { return id != "" && len(id) <= MaxPeerID }

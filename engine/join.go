@@ -219,6 +219,7 @@ func (r *Room) restore(seats []*Seat) {
 
 // attach gives a seat a new attachment, which has all messages behind from.
 func (r *Room) attach(s *Seat, cfg SeatConfig, from uint64, token string) (*Attachment, []Peer) {
+	s.user = cfg.User
 	a := &Attachment{
 		seat: s, token: token, sender: s.sender(), limit: cfg.Pending, initial: s.taken, journal: r.journal,
 		cursor: from, accepted: s.taken, handed: from, wake: cfg.Wake, hears: cfg.Hears,

@@ -123,7 +123,6 @@ const (
 	pingTime       = 10 * time.Second
 	maxPings       = 256 // under way for one seat
 	inboxSize      = 256
-	maxTargets     = 1_000
 	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
 	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
 	maxRenegotiate = 4     // descriptions under way on one link
@@ -131,6 +130,8 @@ const (
 
 // Bounds of seats and journals.
 const (
+	// MaxRecipients is the number of recipients that one message may name.
+	MaxRecipients = 1_000
 	// journalAge is how long a journal keeps messages, and a room without seats
 	// its journal.
 	journalAge = time.Hour

@@ -32,7 +32,7 @@ func (r *Room) Publish(ctx context.Context, by string, o Outgoing) (Published, e
 	switch {
 	case !ValidChannel(o.Channel):
 		return Published{}, ErrChannelName
-	case len(o.To) > maxTargets:
+	case len(o.To) > MaxRecipients:
 		return Published{}, ErrTooMany
 	case len(o.Content.Data)+len(o.Content.Meta) > maxContent:
 		return Published{}, ErrTooLarge

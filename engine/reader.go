@@ -113,20 +113,15 @@ func (r *Room) reachableFrom(after uint64) (uint64, error) {
 }
 
 // goBack has the last n messages that are wanted come first. The offsets are those
-// of the last messages to all, on any channel.
+// of the last messages to all, on any channel. It looks at the last n, then at twice
+// as many before them, and so on, until it has found enough.
 func (rd *Reader) goBack(offsets []uint64, n int) {
-	s := rd.a.seat
 	var wanted []uint64
-	err := eachRecord(rd.a.journal, offsets[0], offsets[len(offsets)-1], func(seq uint64, data []byte) {
-		if !isMessage(data) {
-			return
-		}
-		if rec, err := decodeRecord(data); err == nil && s.wants(&rec) {
-			wanted = append(wanted, seq)
-		}
-	})
-	if err != nil {
-		s.room.log.Error("the room's journal cannot be read", "error", err)
+	until := offsets[len(offsets)-1]
+	for step := n; len(wanted) < n && len(offsets) > 0; step *= 2 {
+		i := max(0, len(offsets)-step)
+		wanted = append(rd.wanted(offsets[i], until), wanted...)
+		until, offsets = offsets[i]-1, offsets[:i]
 	}
 	if n = min(n, len(wanted)); n > 0 {
 		rd.a.cursor = wanted[len(wanted)-n] - 1
@@ -134,6 +129,23 @@ func (rd *Reader) goBack(offsets []uint64, n int) {
 		rd.a.handed = rd.a.cursor
 		rd.a.seat.mu.Unlock()
 	}
+}
+
+// wanted are the offsets of the messages from first to last that are wanted.
+func (rd *Reader) wanted(first, last uint64) (offsets []uint64) {
+	s := rd.a.seat
+	err := eachRecord(rd.a.journal, first, last, func(seq uint64, data []byte) {
+		if !isMessage(data) {
+			return
+		}
+		if rec, err := decodeRecord(data); err == nil && s.wants(&rec) {
+			offsets = append(offsets, seq)
+		}
+	})
+	if err != nil {
+		s.room.log.Error("the room's journal cannot be read", "error", err)
+	}
+	return offsets
 }
 
 // Position is an offset that another reader can go on from: what Next has returned

@@ -353,3 +353,43 @@ func TestPublish(t *testing.T) {
 		}
 	})
 }
+
+// What a reader asks for of the past is all that is read of it, if it is there.
+func TestHistoryIsReadBackwards(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
+		read(t, room, engine.ReaderConfig{}) // has the room keep a journal
+		const messages = 600
+		for i := range messages {
+			channel := "chat"
+			if i%100 == 0 {
+				channel = "rare"
+			}
+			publish(t, room, channel, fmt.Sprint(i))
+		}
+		for _, c := range []struct {
+			channel    string // empty: any
+			n, records int    // records that Read may look at
+			want       []string
+		}{
+			{"", 1, 1, []string{"599"}},
+			{"", 3, 3, []string{"597", "598", "599"}},
+			{"rare", 2, 254, []string{"400", "500"}},
+			{"rare", 7, messages, []string{"0", "100", "200", "300", "400", "500"}},
+			{"none", 1, messages, nil},
+		} {
+			records := 0
+			reader := read(t, room, engine.ReaderConfig{History: c.n, Channels: func(channel string) bool {
+				records++
+				return c.channel == "" || c.channel == channel
+			}})
+			if looked := records; looked > c.records {
+				t.Errorf("%d of %q: looked at %d records, want %d", c.n, c.channel, looked, c.records)
+			}
+			if got := words(reader.messages()); !slices.Equal(got, c.want) {
+				t.Errorf("%d of %q: got %v, want %v", c.n, c.channel, got, c.want)
+			}
+			reader.Close()
+		}
+	})
+}

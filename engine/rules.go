@@ -19,7 +19,8 @@ type Rule struct {
 	// are in Content: of a string its UTF-8, of a JSON value its text. It holds
 	// for transfers too. 0: any.
 	MaxSize int
-	// Rate is how much one sender may send. Zero: any.
+	// Rate is how much one sender may send: a user, of those without a name a
+	// seat (SeatConfig.User), or a remote peer. Zero: any.
 	Rate Rate
 	// Schema is a JSON Schema (drafts 4 to 2020-12) for data, as JSON. References
 	// must stay within it. A string is judged as a JSON string; bytes fit no

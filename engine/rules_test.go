@@ -181,6 +181,48 @@ func TestRateOfOwner(t *testing.T) {
 	})
 }
 
+// A user has one rate, whatever seats he takes; of others each seat has its own.
+func TestRateOfUser(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		_, room := serve(t, net, "server", engine.RoomConfig{Rules: chatRules}, engine.Limits{})
+		message := engine.Outgoing{Channel: "paced", Content: text("x"), To: []string{}}
+		sends := func(cfg engine.SeatConfig, allowed int) {
+			t.Helper()
+			cfg.Resume, cfg.Owner = time.Minute, "192.0.2.1"
+			c := join(t, room, cfg)
+			for i := range 4 {
+				if err := c.Send(t.Context(), message); (err == nil) != (i < allowed) {
+					t.Errorf("%q, message %d: %v", cfg.User, i, err)
+				}
+			}
+			c.Leave()
+		}
+		sends(engine.SeatConfig{User: "ada"}, 3)
+		sends(engine.SeatConfig{User: "ada"}, 0)
+		if _, err := room.Publish(t.Context(), "ada", message); err == nil {
+			t.Error("the user has another rate with Publish")
+		}
+		sends(engine.SeatConfig{User: "bob"}, 3)
+		sends(engine.SeatConfig{}, 3)
+		sends(engine.SeatConfig{}, 3)
+
+		again := join(t, room, engine.SeatConfig{Resume: time.Minute})
+		token := again.Token()
+		again.Detach()
+		settle(time.Millisecond)
+		ada, _, err := room.Resume(t.Context(), token, 0, engine.SeatConfig{Resume: time.Minute, User: "ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ada.Send(t.Context(), message); err == nil {
+			t.Error("the user has another rate after a resume")
+		}
+		if err := ada.Transfer(t.Context(), &engine.TransferBegin{ID: 1, Channel: "paced", Kind: engine.Binary, Size: 1, To: []string{}}); err == nil {
+			t.Error("the user has another rate with transfers")
+		}
+	})
+}
+
 // Without enforce a page's message arrives, and is counted.
 func TestRuleThatIsNotEnforced(t *testing.T) {
 	bubble(t, func(t *testing.T, net *memnet.Network) {

@@ -19,6 +19,9 @@ type SeatConfig struct {
 	Resume time.Duration
 	// Owner says whose the seat is, for PerOwner; a client's address, say.
 	Owner string
+	// User says who the client is, if that is known. All seats of a user have one
+	// rate on a channel with a rule.
+	User string
 	// PerOwner is the number of seats in the room that an owner can have. With
 	// more, that seat of his ends which was without an attachment for longest.
 	// Those that have one are not bounded here. 0 means any number.
@@ -51,6 +54,7 @@ type Seat struct {
 	// Of the room's actor.
 	resume   time.Duration
 	owner    string
+	user     string // of the last attachment
 	posted   uint64 // the highest ref that is to be written down
 	taken    uint64 // the highest ref that is
 	stored   uint64 // taken, as the store has it
@@ -79,10 +83,14 @@ type keptEvent struct {
 
 const neverHandedOut = math.MaxUint64
 
-// sender is whose rate the seat's messages count for. Who takes a new seat for
-// each message is known by its owner only. It belongs to the actor.
+// sender is whose rate the seat's messages count for: its user's. Who is not known
+// by name counts for each seat by itself, as many may have one address; but with
+// seats for a message each, it is by the owner. It belongs to the actor.
 func (s *Seat) sender() sender {
-	if !s.resumable() && s.owner != "" {
+	switch {
+	case s.user != "":
+		return sender{id: s.user}
+	case !s.resumable() && s.owner != "":
 		return sender{id: s.owner}
 	}
 	return sender{id: s.id}

@@ -44,7 +44,7 @@ func (r *Room) beginTransfer(s *Seat, b *TransferBegin) error {
 		return badTransfer("size is greater than %d", uint64(transferMaxNum))
 	case b.Offset > b.Size:
 		return badOffset("%d of %d bytes", b.Offset, b.Size)
-	case len(b.To) > maxTargets:
+	case len(b.To) > MaxRecipients:
 		return ErrTooMany
 	case len(b.Meta) > MaxTransferMeta:
 		return ErrTooLarge

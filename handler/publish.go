@@ -21,11 +21,6 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/session"
 )
 
-const (
-	maxRecipients = 1_000
-	maxPeerID     = 64
-)
-
 // receipt is the answer to a message that was taken (docs/gateway.md, "POST").
 type receipt struct {
 	Seq     uint64          `json:"seq"`
@@ -93,13 +88,14 @@ func (v *visit) posted(r *http.Request) (m message, why *refusal) {
 	if err != nil {
 		return bad(http.StatusBadRequest, "the query cannot be read: %v", err)
 	}
-	if m.to = query["to"]; len(m.to) > maxRecipients {
-		return bad(http.StatusBadRequest, "to: %d recipients, at most %d are possible", len(m.to), maxRecipients)
+	if m.to = query["to"]; len(m.to) > engine.MaxRecipients {
+		return bad(http.StatusBadRequest, "to: %d recipients, at most %d are possible", len(m.to), engine.MaxRecipients)
 	}
-	for _, to := range m.to {
-		if to == "" || len(to) > maxPeerID {
-			return bad(http.StatusBadRequest, "to: a peer id has 1 to %d bytes", maxPeerID)
+	for i, to := range m.to {
+		if to == "" || len(to) > engine.MaxPeerID {
+			return bad(http.StatusBadRequest, "to: a peer id has 1 to %d bytes", engine.MaxPeerID)
 		}
+		m.to[i] = strings.Clone(to) // the answer is kept for longer than the request
 	}
 	if keys, ok := r.Header["Idempotency-Key"]; ok && (len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey) {
 		return bad(http.StatusBadRequest, "Idempotency-Key: one of 1 to %d bytes is possible", maxKey)
@@ -141,7 +137,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int) ([]byte, *refusal) 
 	}
 	rc := http.NewResponseController(w)
 	// An error is that of a server which has timeouts of its own, or of the body.
-	_ = rc.SetReadDeadline(time.Now().Add(streamTime + time.Duration(limit)*time.Second/streamRate))
+	_ = rc.SetReadDeadline(time.Now().Add(session.Patience(limit)))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	switch _, over := errors.AsType[*http.MaxBytesError](err); {
 	case over:

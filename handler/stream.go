@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/session"
 )
 
 // stream writes Server-Sent Events (WHATWG HTML, "Server-sent events") to a
@@ -21,14 +23,8 @@ type stream struct {
 	ended bool      // the response must not be touched any more
 }
 
-const (
-	// streamTime and streamRate bound what a client may take to read what is
-	// written at once, as they do for sessions.
-	streamTime = 10 * time.Second
-	streamRate = 16 << 10
-	// streamPiece is what is written at once, if one event is not larger.
-	streamPiece = 64 << 10
-)
+// streamPiece is what is written at once, if one event is not larger.
+const streamPiece = 64 << 10
 
 // newStream begins the response.
 func newStream(w http.ResponseWriter, r *http.Request) *stream {
@@ -141,7 +137,7 @@ func (s *stream) end() {
 func (s *stream) limit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	deadline := time.Now().Add(streamTime + time.Duration(len(s.buf))*time.Second/streamRate)
+	deadline := time.Now().Add(session.Patience(len(s.buf)))
 	if !s.until.IsZero() && s.until.Before(deadline) {
 		deadline = s.until
 	}

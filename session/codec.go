@@ -246,7 +246,4 @@ func integer(f float64) (uint64, error) {
 	return uint64(f), nil
 }
 
-// maxTargets is the number of recipients that one send may name.
-const maxTargets = 1000
-
-var errTooManyTargets = fault(CodeTooMany, "more than %d recipients", maxTargets)
+var errTooManyTargets = fault(CodeTooMany, "more than %d recipients", engine.MaxRecipients)

@@ -194,7 +194,7 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeFaults(t *testing.T) {
 	type fields = map[string]any
-	many := make([]string, maxTargets+1)
+	many := make([]string, engine.MaxRecipients+1)
 	deep := any(1)
 	for range maxDepth + 1 {
 		deep = []any{deep}

@@ -11,8 +11,8 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
-// What follows is for those who speak the messages of the protocol without a
-// session: package handler does, in Server-Sent Events and POST.
+// What follows is for sessions and for those who speak the messages of the protocol
+// without one: package handler does, in Server-Sent Events and POST.
 
 // EncodeMessage is the `message` that a room's message is in a codec's encoding.
 // Callers share the bytes with each other and with sessions: they must not be
@@ -23,9 +23,19 @@ func EncodeMessage(c Codec, m *engine.Message) []byte {
 	})
 }
 
-// EncodePeer is the `peer` message that a change of a peer is.
+// EncodePeer is the `peer` message that a change of a peer is. Its bytes are shared
+// as those of EncodeMessage are.
 func EncodePeer(c Codec, e engine.PeerEvent) []byte {
-	return c.Encode(&Message{Op: OpPeer, Event: changes[e.Change], Peer: e.Peer.ID, Type: e.Peer.Type})
+	return e.Encodings.Get(c.slot(), func() []byte {
+		return c.Encode(&Message{Op: OpPeer, Event: changes[e.Change], Peer: e.Peer.ID, Type: e.Peer.Type})
+	})
+}
+
+var changes = map[engine.PeerChange]string{
+	engine.PeerJoin:  "join",
+	engine.PeerLeave: "leave",
+	engine.PeerSeen:  "seen",
+	engine.PeerLost:  "lost",
 }
 
 // ReadJSON reads the field `data` of a message as the JSON encoding has it, with

@@ -33,8 +33,9 @@ func TestMessagesWithoutASession(t *testing.T) {
 	if string(first) != want || &first[0] != &second[0] {
 		t.Errorf("got %s", first)
 	}
-	peer := EncodePeer(JSON, engine.PeerEvent{Change: engine.PeerLeave, Peer: engine.Peer{ID: "2Bx", Type: "session"}})
-	if want := `{"op":"peer","event":"leave","peer":"2Bx","type":"session"}`; string(peer) != want {
-		t.Errorf("got %s", peer)
+	left := engine.PeerEvent{Change: engine.PeerLeave, Peer: engine.Peer{ID: "2Bx", Type: "session"}, Encodings: new(engine.EncodingCache)}
+	want = `{"op":"peer","event":"leave","peer":"2Bx","type":"session"}`
+	if first, second := EncodePeer(JSON, left), EncodePeer(JSON, left); string(first) != want || &first[0] != &second[0] {
+		t.Errorf("got %s", first)
 	}
 }

@@ -154,7 +154,7 @@ func (c jsonCodec) readStrings(v []byte, kind jsontext.Kind, dst *[]string) erro
 	list := []string{}
 	dec.ReadToken()
 	for dec.PeekKind() == jsontext.KindString {
-		if len(list) == maxTargets {
+		if len(list) == engine.MaxRecipients {
 			return errTooManyTargets
 		}
 		s, err := dec.ReadToken()

@@ -148,7 +148,7 @@ func readStrings(v value, rest []byte) ([]string, error) {
 		return []string{string(s)}, err
 	case v.kind != kindArray:
 		return nil, errNotStrings
-	case v.count > maxTargets:
+	case v.count > engine.MaxRecipients:
 		return nil, errTooManyTargets
 	}
 	list := make([]string, v.count)

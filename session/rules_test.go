@@ -47,3 +47,29 @@ func TestRules(t *testing.T) {
 		}
 	})
 }
+
+// Who leaves and comes again under the same name has sent what he sent.
+func TestRateOfUser(t *testing.T) {
+	room := open(t, process(t, memnet.New().Endpoint("server"), engine.Limits{}), engine.RoomConfig{Rules: []engine.Rule{
+		{Channel: "slow", Rate: engine.Rate{Messages: 1, Per: time.Hour}},
+	}})
+	cfg := Config{Room: room, Admit: func(token, _ string) (Grant, *Error) { return Grant{User: token}, nil }}
+	first := dial(t, cfg)
+	first.say(`{"op":"hello","token":"ada"}`)
+	first.hear("welcome")
+	first.say(`{"op":"send","seq":1,"channel":"slow","data":0}`)
+	first.expect(`{"op":"ack","seq":1}`)
+	first.say(`{"op":"leave"}`)
+	first.over(CloseNormal, "left")
+	for user, allowed := range map[string]bool{"ada": false, "bob": true} {
+		c := dial(t, cfg)
+		c.say(`{"op":"hello","token":%q}`, user)
+		c.hear("welcome")
+		c.say(`{"op":"send","seq":1,"channel":"slow","data":0}`)
+		op := "error"
+		if allowed {
+			op = "ack"
+		}
+		c.hear(op)
+	}
+}

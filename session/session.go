@@ -7,7 +7,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,19 +75,9 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	// helloTime is how long a client may take to say hello.
-	helloTime = 10 * time.Second
-	// writeTime and writeRate bound what a client may take to read what is
-	// written at once: some time in any case, and its length at this many
-	// bytes a second.
-	writeTime = 10 * time.Second
-	writeRate = 16 << 10
 	// maxReplies is the number of replies that may wait for a client. With
 	// more, nothing is read of it.
 	maxReplies = 64
-	// maxPeerID bounds what a client may call a peer; the engine knows of none
-	// with a longer id.
-	maxPeerID = 64
 )
 
 // session is one session. Its reader is the goroutine of Serve. Its writer
@@ -189,84 +178,6 @@ func (s *session) next() (Message, error, bool) {
 	return m, err, true
 }
 
-// join waits for hello and takes the seat. It reports whether there is one.
-func (s *session) join() bool {
-	timer := time.AfterFunc(helloTime, func() {
-		s.quit(fault(CodeHelloTimeout, "no hello within %v", helloTime), CloseProtocol)
-	})
-	m, err, ok := s.next()
-	timer.Stop()
-	if ok && err == nil && m.Op != OpHello {
-		err = fmt.Errorf("the first message is not hello but %s", m.Op)
-	}
-	switch {
-	case !ok:
-		return false
-	case err != nil:
-		s.quit(fault(CodeHelloExpected, "%v", err), CloseProtocol)
-		return false
-	}
-	refused, ok := s.admit(&m)
-	if !ok {
-		return false
-	}
-	seat, welcome, ok := s.resume(&m)
-	switch {
-	case ok:
-	case refused != nil:
-		s.quit(refused, ClosePolicy)
-		return false
-	default:
-		if seat, welcome, ok = s.enter(&m, welcome.Reason); !ok {
-			return false
-		}
-	}
-	s.seat, s.last = seat, seat.Taken()
-	welcome.Op, welcome.Peer, welcome.User, welcome.Identity = OpWelcome, seat.ID(), s.grant.User, seat.Identity().String()
-	welcome.Room, welcome.Resume, welcome.Ack, welcome.Limits = s.Room.Name(), seat.Token(), seat.Taken(), s.Limits
-	if seat.Mesh() != seat.ID() {
-		welcome.Mesh = seat.Mesh()
-	}
-	s.reply(reply{m: &welcome}) // the writer listens to the seat from then on
-	return true
-}
-
-// resume takes up the session that hello names, if there is one. If not, the
-// welcome says why.
-func (s *session) resume(hello *Message) (*engine.Attachment, Message, bool) {
-	if hello.Resume == "" {
-		return nil, Message{}, false
-	}
-	seat, peers, err := s.Room.Resume(s.ctx, hello.Resume, hello.Ack, s.seatConfig())
-	if err != nil {
-		return nil, Message{Reason: notResumed(err)}, false
-	}
-	return seat, Message{Peers: peers, Resumed: true}, true
-}
-
-// enter takes a new seat. Where there is none, the session ends.
-func (s *session) enter(hello *Message, reason string) (*engine.Attachment, Message, bool) {
-	cfg := s.seatConfig()
-	cfg.History = int(min(hello.History, engine.MaxHistory))
-	seat, peers, err := s.Room.Join(s.ctx, cfg)
-	switch {
-	case errors.Is(err, engine.ErrRoomFull):
-		s.counted(CodeRoomFull, err.Error(), &End{Code: CloseTryAgain, Reason: "room full", Err: err})
-		return nil, Message{}, false
-	case err != nil:
-		s.end(seatEnd(err, s.Limits.Pending))
-		return nil, Message{}, false
-	}
-	return seat, Message{Peers: peers, Reason: reason}, true
-}
-
-func (s *session) seatConfig() engine.SeatConfig {
-	return engine.SeatConfig{
-		Pending: s.Limits.Pending, Resume: s.Limits.Resume, Owner: s.Owner, PerOwner: s.PerOwner,
-		Wake: s.wake, Hears: s.hears(),
-	}
-}
-
 // read takes the client's messages until the session ends.
 func (s *session) read() {
 	for s.ctx.Err() == nil {
@@ -298,8 +209,8 @@ func (s *session) handle(m *Message, err error) bool {
 			err = fault(CodeUnknownOp, "op %q is the server's", m.Op)
 		}
 	}
-	if err == nil && len(m.Peer) > maxPeerID {
-		err = fault(CodeBadMessage, "%s: peer is longer than %d bytes", m.Op, maxPeerID)
+	if err == nil && len(m.Peer) > engine.MaxPeerID {
+		err = fault(CodeBadMessage, "%s: peer is longer than %d bytes", m.Op, engine.MaxPeerID)
 	}
 	if err != nil {
 		return s.refuse(asFault(CodeBadMessage, err), 0, 0)
@@ -376,8 +287,8 @@ func (s *session) post(m *Message) error {
 		return fault(CodeTooLarge, "data and meta: %d bytes, at most %d", n, s.Limits.Message)
 	}
 	for _, to := range m.To {
-		if len(to) > maxPeerID {
-			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", maxPeerID)
+		if len(to) > engine.MaxPeerID {
+			return fault(CodeBadMessage, "to: a peer id is longer than %d bytes", engine.MaxPeerID)
 		}
 	}
 	err := s.seat.Send(s.ctx, engine.Outgoing{

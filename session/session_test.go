@@ -257,7 +257,7 @@ func TestAcksAreCumulative(t *testing.T) {
 func TestErrors(t *testing.T) {
 	counters := new(Counters)
 	a := enter(t, Config{Room: lone(t), Limits: Limits{Message: 100}, Counters: counters})
-	long := strings.Repeat("x", maxPeerID+1)
+	long := strings.Repeat("x", engine.MaxPeerID+1)
 	seq := uint64(0)
 	for _, c := range []struct {
 		say  string // %d is the next seq
@@ -285,7 +285,7 @@ func TestErrors(t *testing.T) {
 		{`{"op":"send","seq":%d,"channel":"c","data":"` + strings.Repeat("x", 90) + `","meta":"123456789"}`, CodeTooLarge},
 		{`{"op":"send","seq":%d,"channel":"c","data":1,"to":5}`, CodeBadMessage},
 		{`{"op":"send","seq":%d,"channel":"c","data":1,"to":"` + long + `"}`, CodeBadMessage},
-		{`{"op":"send","seq":%d,"channel":"c","data":1,"to":[` + strings.Repeat(`"x",`, maxTargets) + `"x"]}`, CodeTooMany},
+		{`{"op":"send","seq":%d,"channel":"c","data":1,"to":[` + strings.Repeat(`"x",`, engine.MaxRecipients) + `"x"]}`, CodeTooMany},
 		{`{"op":"ping","id":"1"}`, CodeBadMessage},
 		{`{"op":"ping","id":1,"peer":"` + long + `"}`, CodeBadMessage},
 		{`{"op":"pong"}`, CodeBadMessage},
@@ -380,11 +380,11 @@ func TestSlowClient(t *testing.T) {
 						t.Error("somebody waited for the slow client")
 					}
 					if back {
-						time.Sleep(writeTime / 2)
+						time.Sleep(patience / 2)
 						slow.over(CloseTryAgain, reason)
 					}
 					slow.over(CloseTryAgain, reason)
-					if d := time.Since(start); d > writeTime+time.Second {
+					if d := time.Since(start); d > patience+time.Second {
 						t.Errorf("cut off after %v", d)
 					}
 					sender.peer("leave", slow.id) // once it was not resumed

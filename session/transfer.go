@@ -32,7 +32,7 @@ func (s *session) onTransfer(m *Message, err error) bool {
 		return true // the seat has ended, of which the writer hears
 	}
 	about := Message{Transfer: m.Transfer, From: m.From}
-	if len(about.From) > maxPeerID {
+	if len(about.From) > engine.MaxPeerID {
 		about.From = ""
 	}
 	return s.refuseAbout(about, e)
@@ -43,8 +43,8 @@ func transferStep(m *Message) (engine.TransferStep, error) {
 	if m.Transfer == 0 {
 		return nil, fault(CodeBadTransfer, "%s: transfer must be from 1 to %d", m.Op, uint64(maxInteger))
 	}
-	if len(m.From) > maxPeerID {
-		return nil, fault(CodeBadMessage, "%s: from is longer than %d bytes", m.Op, maxPeerID)
+	if len(m.From) > engine.MaxPeerID {
+		return nil, fault(CodeBadMessage, "%s: from is longer than %d bytes", m.Op, engine.MaxPeerID)
 	}
 	switch m.Op {
 	case OpBegin:
@@ -88,8 +88,8 @@ func beginStep(m *Message) (engine.TransferStep, error) {
 		return nil, fault(CodeBadTransfer, "begin: size is missing")
 	}
 	for _, to := range m.To {
-		if len(to) > maxPeerID {
-			return nil, fault(CodeBadMessage, "to: a peer id is longer than %d bytes", maxPeerID)
+		if len(to) > engine.MaxPeerID {
+			return nil, fault(CodeBadMessage, "to: a peer id is longer than %d bytes", engine.MaxPeerID)
 		}
 	}
 	b.Channel, b.Kind, b.Size, b.To, b.Meta = m.Channel, kind, *m.Size, m.To, m.Content.Meta

@@ -159,6 +159,17 @@ func (s *session) writeEvents(batch []engine.Event, encoded *[writeCount][]byte)
 	return true
 }
 
+const (
+	patience  = 10 * time.Second
+	leastRate = 16 << 10 // bytes a second
+)
+
+// Patience is how long a client may take to read, or to send, a number of bytes at
+// once: 10 s in any case, and a second for each 16 KiB.
+func Patience(bytes int) time.Duration {
+	return patience + time.Duration(bytes)*time.Second/leastRate
+}
+
 // send writes messages to the client. It reports false if that ended the
 // session.
 func (s *session) send(messages [][]byte) bool {
@@ -166,7 +177,7 @@ func (s *session) send(messages [][]byte) bool {
 	for _, m := range messages {
 		size += len(m)
 	}
-	limit := writeTime + time.Duration(size)*time.Second/writeRate
+	limit := Patience(size)
 	err := s.conn.Write(messages, s.Codec.Binary(), time.Now().Add(limit))
 	switch {
 	case err == nil:
@@ -192,7 +203,7 @@ func (s *session) encodeEvent(e engine.Event) []byte {
 	}
 	switch e := e.(type) {
 	case engine.PeerEvent:
-		return e.Encodings.Get(s.Codec.slot(), func() []byte { return s.Codec.Encode(s.message(e)) })
+		return EncodePeer(s.Codec, e)
 	case *engine.TransferChunk:
 		return s.encodeChunk(e)
 	}
@@ -207,8 +218,6 @@ func (s *session) message(e engine.Event) *Message {
 			Op: OpProgress, Seq: e.Ref, Channel: e.Channel, Peer: e.Peer, Fraction: e.Fraction,
 			Content: engine.Content{Meta: e.Meta},
 		}
-	case engine.PeerEvent:
-		return &Message{Op: OpPeer, Event: changes[e.Change], Peer: e.Peer.ID, Type: e.Peer.Type}
 	case engine.Result:
 		return &Message{Op: OpResult, Seq: e.Ref, Peer: e.Peer, Error: reason(e.Err), Text: e.Err.Error()}
 	case engine.Pong:
@@ -226,11 +235,4 @@ func (s *session) message(e engine.Event) *Message {
 		return m
 	}
 	panic(fmt.Sprintf("session: event of type %T", e)) // engine.Event lists them all
-}
-
-var changes = map[engine.PeerChange]string{
-	engine.PeerJoin:  "join",
-	engine.PeerLeave: "leave",
-	engine.PeerSeen:  "seen",
-	engine.PeerLost:  "lost",
 }

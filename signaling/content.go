@@ -13,9 +13,7 @@ const (
 	// maxContent bounds the content of an event in bytes: an envelope of
 	// maxDescription and the fields around it.
 	maxContent = 48 << 10
-	// maxPeerID and maxType bound what a remote peer says about itself.
-	maxPeerID = 64
-	maxType   = 64
+	maxType    = 64 // of what a remote peer says that it is, in bytes
 )
 
 var errContent = errors.New("not a signaling message")
@@ -72,7 +70,7 @@ func parseContent(text string) (content, error) {
 		return content{}, errContent
 	}
 	c := content{kind: engine.Announce}
-	if json.Unmarshal(fields["peerId"], &c.peer) != nil || !validName(c.peer, maxPeerID) {
+	if json.Unmarshal(fields["peerId"], &c.peer) != nil || !validName(c.peer, engine.MaxPeerID) {
 		return content{}, errContent
 	}
 	if raw := fields["type"]; truthy(raw) {

@@ -54,7 +54,7 @@ func TestContentsThatAreOdd(t *testing.T) {
 	for _, text := range []string{
 		``, ` `, `"str"`, `1`, `null`, `[]`, `{}`, `{"hello":1}`, `{"peerId":"a"`, `{"peerId":"a"}x`,
 		`{"peerId":1}`, `{"peerId":""}`, `{"peerId":null}`, `{"peerId":["a"]}`, `{"PEERID":"a"}`,
-		`{"peerId":"` + strings.Repeat("a", maxPeerID+1) + `"}`,
+		`{"peerId":"` + strings.Repeat("a", engine.MaxPeerID+1) + `"}`,
 		`{"peerId":"a","type":7}`, `{"peerId":"a","type":"` + strings.Repeat("t", maxType+1) + `"}`,
 		`{"peerId":"a","offer":"x"}`, `{"peerId":"a","offer":{}}`, `{"peerId":"a","offer":{"type":"offer"}}`,
 		`{"peerId":"a","offer":{"type":"offer","sdp":1}}`, `{"peerId":"a","offer":{"type":"offer","sdp":""}}`,
@@ -74,7 +74,7 @@ func TestContentRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		want := content{
 			kind: rapid.SampledFrom([]engine.SignalKind{engine.Announce, engine.Bye, engine.Offer, engine.Answer}).Draw(rt, "kind"),
-			peer: rapid.StringN(1, -1, maxPeerID).Draw(rt, "peer"),
+			peer: rapid.StringN(1, -1, engine.MaxPeerID).Draw(rt, "peer"),
 		}
 		if want.kind != engine.Bye {
 			want.typ = rapid.StringN(0, -1, maxType).Draw(rt, "type")
@@ -98,7 +98,7 @@ func FuzzContent(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if c.peer == "" || len(c.peer) > maxPeerID || len(c.typ) > maxType || (c.kind >= engine.Offer) != (c.envelope != "") {
+		if c.peer == "" || len(c.peer) > engine.MaxPeerID || len(c.typ) > maxType || (c.kind >= engine.Offer) != (c.envelope != "") {
 			t.Fatalf("read %+v", c)
 		}
 		if c.kind == engine.Bye {

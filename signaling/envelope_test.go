@@ -90,7 +90,7 @@ func TestEnvelopeBounds(t *testing.T) {
 	}
 	offer := content{
 		kind:     engine.Offer,
-		peer:     strings.Repeat("p", maxPeerID),
+		peer:     strings.Repeat("p", engine.MaxPeerID),
 		typ:      strings.Repeat("t", maxType),
 		envelope: sealed,
 	}
