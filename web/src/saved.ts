@@ -20,17 +20,24 @@ export function save(outbox: Outbox, codec: Codec): Pick<Ticket, 'sends' | 'seal
 }
 
 /**
- * Puts the sends of an earlier page into the outbox of `room`, and returns them. What is encrypted says who has
- * sent it, and cannot be sealed anew here: it is refused once others know the room by other ids.
+ * Puts the sends of an earlier page into the outbox of `room`, and returns them. What is encrypted says
+ * who has sent it, and cannot be sealed anew here: it is refused once others know us by other ids.
  */
-export function restore({ sends, sealed, id, mesh }: Ticket, outbox: Outbox, codec: Codec, room: { id: string; mesh: string }, settle: Entry['settle']): Sending[] {
+export function restore(
+  { sends, sealed, id, mesh }: Ticket,
+  outbox: Outbox,
+  codec: Codec,
+  room: { id: string; mesh: string },
+  settle: Entry['settle'],
+): Sending[] {
   return sends.map((text) => {
     const message = jsonCodec.decode(text) as unknown as Sending
     const { seq, channel } = message
     const frame = codec.encode(message)
     const seal = () => {
+      const text = `channel ${channel}: an encrypted send of the page before: nobody could read it, since our peer id is another now`
       if (room.id === id && room.mesh === mesh) outbox.fill(entry, frame)
-      else outbox.refuse(seq, new Failure('unreadable', `channel ${channel}: an encrypted send of the page before: nobody could read it, since our peer id is another now`))
+      else outbox.refuse(seq, new Failure('unreadable', text))
     }
     const entry: Entry = { seq, size: sizeOf(frame), frame, gone: true, settle, ...(sealed.includes(seq) && { seal }) }
     outbox.restore(entry)
