@@ -31,16 +31,20 @@ export class RoomChannel implements Channel {
     return this.events.has('message') || this.events.has('transfer')
   }
 
-  /** Hands on a message, after those before it. `unreadable` is told of one that cannot be decrypted. */
-  receive({ data, from, meta, history = false }: Arrival, unreadable: (error: Failure) => void): void {
+  /**
+   * Hands on a message, after those before it: at once, or, where it is to be decrypted, when the
+   * promise resolves. `unreadable` is told of one that cannot be.
+   */
+  receive({ data, from, meta, history = false }: Arrival, unreadable: (error: Failure) => void): Promise<void> | undefined {
     const { secret } = this
-    if (!secret) return this.emit('message', data, from, meta, history)
+    if (!secret) return void this.emit('message', data, from, meta, history)
     const opening = secret.open(from, data)
     const before = this.opened
     this.opened = opening.then(
       ({ data, meta }) => before.then(() => this.emit('message', data, from, meta, history)),
       (error) => before.then(() => unreadable(error)),
     )
+    return this.opened
   }
 
   send(data: unknown, to?: string | string[] | SendOptions | null, meta?: unknown, progress?: OnProgress): Promise<void> {

@@ -27,9 +27,12 @@ export interface JoinOptions {
   /**
    * Keeps the session when the page is reloaded, in sessionStorage: same peer id, and the messages
    * that came meanwhile. Sends that were not acknowledged go on too, the first 1 MiB of them; what
-   * becomes of them the next page hears by {@link RoomEvents.error} alone. Transfers end with the page, in both
-   * directions, and so does everything when the page crashes. Others see you leave only when the
-   * session's time is up. Default false: a page that ends leaves the room.
+   * becomes of them the next page hears by {@link RoomEvents.error} alone. One whose Blob is still
+   * being read, or which is still being encrypted, is not among them; one that is encrypted is refused
+   * with `unreadable` if the session was lost, or {@link Room.mesh} has changed: it says who has sent it.
+   * Transfers end with the page, in both directions, and so does everything when the page crashes.
+   * Others see you leave only when the session's time is up. Default false: a page that ends leaves
+   * the room.
    */
   persist?: boolean
 }
@@ -41,7 +44,7 @@ export interface RoomError extends Error {
    * - `bad_url`: the address is not one of http, https, ws or wss
    * - `timeout`: the server was not reached in time, or a ping was not answered
    * - `not_found`: the server has no room of that name
-   * - `forbidden`: the server refuses pages of this origin
+   * - `forbidden`: the server refuses pages of this origin, or the token does not allow this room or channel
    * - `refused`: the server ended the session for good
    * - `resumed_elsewhere`: another page or program has gone on with this session
    * - `disconnected`: a ping was wanted without a connection, or the connection was lost under it
@@ -49,7 +52,8 @@ export interface RoomError extends Error {
    * - `nobody`: a transfer has no recipient left
    * - `corrupt`: what has come of a transfer is not what was sent
    * - `unreadable`: a message on an encrypted channel is not encrypted, or by another passphrase, or
-   *   was changed or repeated under another name on the way
+   *   was changed or repeated under another name on the way; or an encrypted send of the page before
+   *   this one (`persist`) is not sent, since others know us by another id now
    * - `insecure_context`: encryption is wanted on a page that is neither of https nor of localhost
    * - `left`: the room was left
    */
@@ -64,9 +68,9 @@ export interface Peer {
 
 /** A send that did not reach one of its recipients; all others are unaffected. */
 export interface Undelivered {
-  /** The recipient. */
-  peer: string
-  /** `too_large`, `unknown_peer`, `slow`, `gone`, `busy`, `refused` or `corrupt`, see docs/gateway.md. */
+  /** The recipient. Undefined with `gone`: the server was started anew, and some of the browsers may not have the send. */
+  peer?: string
+  /** `too_large`, `unknown_peer`, `slow`, `forbidden`, `gone`, `busy`, `refused` or `corrupt`, see docs/gateway.md. */
   error: string
   /** The same for people. */
   message: string
@@ -114,8 +118,8 @@ export interface RoomEvents {
    */
   'session:lost': [reason: string]
   /**
-   * The server complained about something that is no send, or refused a send of the page before this
-   * one (`persist`); or a message could not be decrypted (`unreadable`), and was dropped.
+   * The server complained about something that is no send; or a send of the page before this one
+   * (`persist`) was refused; or a message could not be decrypted (`unreadable`), and was dropped.
    */
   error: [error: RoomError]
 }

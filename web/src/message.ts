@@ -99,7 +99,7 @@ export type ServerMessage =
   | ErrorMessage
   | Arrival
   | { op: 'ack'; seq: number; transfer?: undefined }
-  | { op: 'result'; seq?: number; transfer?: number; peer: string; error: string; message: string }
+  | { op: 'result'; seq?: number; transfer?: number; peer?: string; error: string; message: string }
   | { op: 'progress'; peer: string; fraction: number; seq?: number; transfer?: number; channel?: string; meta?: unknown }
   | { op: 'ping'; id: number }
   | { op: 'pong'; id: number; peer?: string; error?: string }

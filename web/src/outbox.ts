@@ -11,7 +11,7 @@ export interface Entry {
   size: number
   /** What goes over the wire; absent while its Blob is being read, or it is encrypted. */
   frame?: Frame | undefined
-  /** Encrypts it: anew for each connection, since it says who we are. */
+  /** Encrypts it: anew for each connection, since it says who we are. Refuses it where it cannot. */
   readonly seal?: () => void
   /** Whether a connection had it, so that it may be with the server. */
   gone?: boolean
@@ -42,14 +42,15 @@ export class Outbox {
     this.written++ // as far as anybody knows
   }
 
-  /** The first frames that wait, with at most `most` bytes together. */
-  first(most: number): Frame[] {
-    const frames: Frame[] = []
-    for (const { frame, size } of this.entries) {
-      if (!frame || (most -= size) < 0) break
-      frames.push(frame)
+  /** The first that wait and have a frame, with at most `most` bytes together. */
+  first(most: number): (Entry & { frame: Frame })[] {
+    const first: (Entry & { frame: Frame })[] = []
+    for (const { frame, ...entry } of this.entries) {
+      if (!frame) continue
+      if ((most -= entry.size) < 0) break
+      first.push({ ...entry, frame })
     }
-    return frames
+    return first
   }
 
   /** The entry's frame was made. */
@@ -95,7 +96,7 @@ export class Outbox {
   /** A new connection has none of it. */
   rewind(): void {
     this.written = 0
-    for (const entry of this.entries) {
+    for (const entry of [...this.entries]) {
       if (!entry.seal) continue
       entry.frame = undefined
       entry.seal()

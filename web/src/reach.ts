@@ -3,7 +3,7 @@ import { guarded } from './emitter.ts'
 
 /** What the application may be told of a send later: to whom it came, and whom it missed. */
 export class Reach {
-  private readonly fractions = new Map<string, number>() // of each peer, as it was told
+  private readonly fractions = new Map<string, number>() // of each peer, as it was told; Infinity: it was missed
 
   constructor(
     readonly channel: string,
@@ -18,8 +18,8 @@ export class Reach {
     if (this.onProgress) guarded(this.onProgress, fraction, peer, this.meta)
   }
 
-  /** A recipient was missed. Returns whether that is news. */
-  missed(peer: string): boolean {
+  /** A recipient was missed; without a name, some of them. Returns whether that is news. */
+  missed(peer = ''): boolean {
     const news = this.fractions.get(peer) !== Infinity
     this.fractions.set(peer, Infinity)
     return news

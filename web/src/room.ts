@@ -3,7 +3,6 @@ import { backoff, pause } from './backoff.ts'
 import { RoomChannel, type Send } from './channel.ts'
 import type { Channel, ChannelOptions, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
-import { jsonCodec } from './codec-json.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter } from './emitter.ts'
 import { overhead, Secret } from './encryption.ts'
@@ -14,9 +13,11 @@ import { bytesOf, jsonText, payloadOf, sizeOf } from './payload.ts'
 import { Pings } from './pings.ts'
 import { Reach } from './reach.ts'
 import { refusal } from './refusal.ts'
+import { restore, save } from './saved.ts'
 import { SentLog } from './sent.ts'
 import { Session } from './session.ts'
 import { TicketStore, watchPage, type Ticket } from './ticket.ts'
+import { tokenOf } from './token.ts'
 import { Receiver } from './transfer/receiver.ts'
 import { Sender } from './transfer/sender.ts'
 import { onWake } from './wake.ts'
@@ -24,7 +25,6 @@ import { onWake } from './wake.ts'
 const patience = 10_000
 const stable = 5_000 // a connection that lasted so long was no failure
 const farewell = 2_000
-const keeps = 1024 * 1024 // bytes of sends that outlive their page
 
 /** A room: one connection after the other, and what outlives them. */
 export class JoinedRoom implements Room {
@@ -76,18 +76,22 @@ export class JoinedRoom implements Room {
     const ticket = options.persist ? tickets.take() : undefined
     this.session = new Session(ticket, (message) => this.say(message))
     this.sender = new Sender(ticket?.transfer ?? 0, ticket?.ended ?? [], (message) => this.say(message))
-    ticket?.sends.forEach((text) => this.restore(text))
+    if (ticket) this.restore(ticket)
+    const keep = () => {
+      const { ticket } = this.session
+      if (options.persist && ticket) tickets.put({ ...ticket, ...this.unfinished() })
+    }
     const unwatch = watchPage(
       (mayReturn) => {
-        const { ticket } = this.session
         if (!options.persist && !mayReturn) this.say({ op: 'leave' })
-        else if (options.persist && ticket) tickets.put({ ...ticket, ...this.unfinished() })
+        keep()
       },
       () => tickets.take(),
     )
     const sleep = onWake(() => this.current?.probe())
     const timeout = options.timeout ?? patience
     this.deadline = setTimeout(() => {
+      keep() // what was begun before goes on from the next try
       this.stop(new Failure('timeout', `room ${name} at ${address}: not joined within ${timeout / 1000} s: ${this.trouble}`))
     }, timeout)
     this.over = this.run().then(() => {
@@ -171,17 +175,13 @@ export class JoinedRoom implements Room {
 
   // One connection, from dialling to its end.
   private async converse(): Promise<Ending> {
-    let { token } = this.options
-    if (typeof token === 'function') {
-      const { signal } = this.stopping
-      const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)))
-      try {
-        token = await Promise.race([token(), stopped])
-      } catch (error) {
-        return { code: 1006, reason: `no token: ${(error as Error).message}`, opened: true }
-      }
-      if (this.stopped) return { code: 1006, reason: '', opened: true }
+    let token: string | undefined
+    try {
+      token = await tokenOf(this.options.token, this.stopping.signal)
+    } catch (error) {
+      return { code: 1006, reason: `no token: ${(error as Error).message}`, opened: true }
     }
+    if (this.stopped) return { code: 1006, reason: '', opened: true }
     return new Promise((resolve) => {
       const hello = this.session.hello(token, this.options.password, this.options.history)
       const connection = new Connection(this.address, hello, this.codec, {
@@ -231,9 +231,9 @@ export class JoinedRoom implements Room {
   private handle(message: ServerMessage, size: number): void {
     switch (message.op) {
       case 'message':
-        if (this.session.take(message.seq, size)) {
-          this.channels.get(message.channel)?.receive(message, (error) => this.events.emit('error', error))
-        }
+        this.session.take(message.seq, size, () =>
+          this.channels.get(message.channel)?.receive(message, (error) => this.events.emit('error', error)),
+        )
         break
       case 'ack':
         if (message.transfer === undefined) this.outbox.acknowledge(message.seq)
@@ -371,20 +371,20 @@ export class JoinedRoom implements Room {
   }
 
   // What the next page needs beside the session itself.
-  private unfinished(): Pick<Ticket, 'transfer' | 'ended' | 'sends'> {
-    const frames = this.outbox.first(keeps)
-    const sends = frames.map((frame) => jsonCodec.encode(this.codec.decode(typeof frame === 'string' ? frame : frame.buffer) as ClientMessage) as string)
-    return { transfer: this.sender.lastTransfer, ended: this.sender.current, sends }
+  private unfinished(): Omit<Ticket, 'resume' | 'ack'> {
+    const { id, mesh, sender } = this
+    return { id, mesh, transfer: sender.lastTransfer, ended: sender.current, ...save(this.outbox, this.codec) }
   }
 
-  // A send of an earlier page: what has come of it can be told to nobody but the room.
-  private restore(text: string): void {
-    const message = jsonCodec.decode(text) as unknown as Extract<ClientMessage, { op: 'send' }>
-    const frame = this.codec.encode(message)
+  // The sends of an earlier page: what has come of them can be told to nobody but the room.
+  private restore(ticket: Ticket): void {
     const settle = (error?: unknown) => error && this.tell(() => this.events.emit('error', error as Failure))
-    this.lastSeq = message.seq
-    this.sent.add(message.seq, new Reach(message.channel, message.meta, undefined))
-    this.outbox.restore({ seq: message.seq, size: sizeOf(frame), frame, gone: true, settle })
+    this.id = ticket.id
+    this.mesh = ticket.mesh
+    for (const { seq, channel, meta } of restore(ticket, this.outbox, this.codec, this, settle)) {
+      this.lastSeq = seq
+      this.sent.add(seq, new Reach(channel, meta, undefined))
+    }
   }
 
   private flush(): void {

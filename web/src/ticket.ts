@@ -9,6 +9,10 @@ export interface Ticket {
   ended: number[]
   /** Our sends that were not acknowledged, as JSON. */
   sends: string[]
+  /** The seqs of those that are encrypted, under the ids that follow. */
+  sealed: number[]
+  id: string
+  mesh: string
 }
 
 /**
@@ -22,7 +26,7 @@ export class TicketStore {
     try {
       const ticket = JSON.parse(sessionStorage.getItem(this.key) ?? 'null')
       sessionStorage.removeItem(this.key)
-      return ticket ? { ended: [], sends: [], ...ticket } : undefined // an earlier version of this file had fewer fields
+      return ticket ? { ended: [], sends: [], sealed: [], id: '', mesh: '', ...ticket } : undefined // an earlier version of this file had fewer fields
     } catch {
       return undefined // no storage here, or none that we may use
     }

@@ -1,7 +1,7 @@
 // Joining, peers, pings, errors, leaving.
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { gdb, join, next, setUp, startServer, until } from './helpers.js'
@@ -152,6 +152,25 @@ test('a token, and another when that has expired', async (t) => {
   assert.equal(server.sessions.at(-1).received[0].token, 'a string')
   await other.leave()
   await assert.rejects(join(server.url, 'demo', { token: () => new Promise(() => {}), timeout: 50 }), { code: 'timeout' })
+})
+
+test('connections leave no listeners behind', async (t) => {
+  const signals = new Set()
+  const { addEventListener } = AbortSignal.prototype
+  AbortSignal.prototype.addEventListener = function (...args) {
+    signals.add(this)
+    return addEventListener.apply(this, args)
+  }
+  t.after(() => delete AbortSignal.prototype.addEventListener)
+  const server = await startServer(t)
+  const room = await join(server.url, 'demo', { token: () => 'a token' })
+  t.after(() => room.leave())
+  for (let n = 0; n < 3; n++) {
+    server.drop()
+    await next(room, 'open')
+  }
+  assert.ok(signals.size > 0)
+  for (const signal of signals) assert.deepEqual(getEventListeners(signal, 'abort'), [])
 })
 
 test('a room that is not there, and an origin that is not welcome', async (t) => {

@@ -47,6 +47,7 @@ export class TestServer {
   limits = { message: 2_097_152, pending: 8_388_608, resume: 120, window: 524_288 }
   lastSeq = 0
   history = [] // messages to all
+  mesh = undefined // what browsers take sessions for
   lost = new Map() // token of a session that is no more -> the reason
   transfers = new Transfers(this)
 
@@ -163,6 +164,7 @@ function greet(server, ws, room) {
     session.tell({
       op: 'welcome',
       peer: session.id,
+      ...(server.mesh && { mesh: server.mesh }),
       identity: 'session',
       room,
       resume: session.token,

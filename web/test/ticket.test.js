@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { join, next, startServer, until } from './helpers.js'
+import { newId } from './server.js'
 
 /** A page: what happens to it, and the storage of its tab. */
 function open(t) {
@@ -199,4 +200,123 @@ test('persist: the refusal of a send of the page before is told, and its transfe
   session.tell({ op: 'error', code: 'too_large', message: 'no', seq: session.lastSeq })
   assert.equal((await error)[0].code, 'too_large')
   server.holdAcks = false
+})
+
+test('persist: a join that was not answered in time leaves the session, and what it was to do, to the next', async (t) => {
+  const { tell } = open(t)
+  const server = await startServer(t)
+  const got = []
+  server.addPeer('browser', ({ data }) => got.push(data))
+  const other = await join(server.url, 'demo')
+  t.after(() => other.leave())
+  const begun = next(other.channel('file'), 'transfer', (transfer) => transfer.stream()) // and nobody reads it
+  const first = await join(server.url, 'demo', { persist: true })
+  first.channel('file').send(new Blob([new Uint8Array(8_000_000)])).catch(() => {})
+  const [{ signal }] = await begun
+  server.silent = true
+  first.channel('chat').send('kept').catch(() => {})
+  await end(first, server, tell)
+  await assert.rejects(join(server.url, 'demo', { persist: true, timeout: 100 }), { code: 'timeout' })
+  server.silent = false
+
+  const second = await join(server.url, 'demo', { persist: true })
+  t.after(() => second.leave())
+  assert.equal(second.id, first.id)
+  await until(() => got.length === 1 && signal.aborted, 'the send goes on, and the transfer is cancelled')
+  assert.deepEqual(got, ['kept'])
+})
+
+test('persist: a send that cannot be saved yet does not hold up those behind it', async (t) => {
+  const { kept, tell } = open(t)
+  const server = await startServer(t)
+  const first = await join(server.url, 'demo', { persist: true })
+  const chat = first.channel('chat')
+  for (const value of [new Blob(['is being read']), 'behind it']) chat.send(value).catch(() => {})
+  await end(first, server, tell)
+  const { sends } = JSON.parse([...kept.values()][0])
+  assert.deepEqual(sends.map((text) => JSON.parse(text).data), ['behind it'])
+})
+
+const secret = { passphrase: 'the passphrase' }
+
+for (const changed of ['nothing', 'id', 'mesh']) {
+  test(`persist: an encrypted send of the page before, when what changes is ${changed}`, async (t) => {
+    const { kept, tell } = open(t)
+    const server = await startServer(t)
+    const bob = await join(server.url, 'demo')
+    t.after(() => bob.leave())
+    const got = []
+    bob.channel('secret', secret).on('message', (data) => got.push(data))
+    bob.channel('chat').on('message', (data) => got.push(data))
+    bob.on('error', (error) => assert.fail(error))
+    const first = await join(server.url, 'demo', { persist: true })
+    await first.channel('secret', secret).send('before')
+    await until(() => got.length === 1)
+    const session = server.peers.get(first.id)
+    server.silent = true
+    first.channel('chat').send('plain').catch(() => {})
+    first.channel('secret').send('sealed').catch(() => {})
+    await until(() => {
+      tell('pagehide', true)
+      const { sends } = JSON.parse([...kept.values()][0])
+      tell('pageshow', true)
+      return sends.length === 2
+    }, 'it is sealed')
+    await end(first, server, tell)
+    await assert.rejects(join(server.url, 'demo', { persist: true, timeout: 50 })) // hands it on
+    if (changed === 'id') server.part(session)
+    if (changed === 'mesh') server.mesh = newId()
+    server.silent = false
+
+    const second = await join(server.url, 'demo', { persist: true })
+    t.after(() => second.leave())
+    const errors = []
+    second.on('error', ({ code }) => errors.push(code))
+    await second.channel('secret', secret).send('after')
+    await until(() => got.at(-1) === 'after')
+    assert.deepEqual(got, changed === 'nothing' ? ['before', 'plain', 'sealed', 'after'] : ['before', 'plain', 'after'])
+    assert.deepEqual(errors, changed === 'nothing' ? [] : ['unreadable'])
+  })
+}
+
+test('persist: an encrypted message that was not decrypted yet comes again to the next page', async (t) => {
+  const { kept, tell } = open(t)
+  const server = await startServer(t)
+  const alice = await join(server.url, 'demo')
+  t.after(() => alice.leave())
+  const first = await join(server.url, 'demo', { persist: true })
+  const peer = server.addPeer()
+  const session = server.peers.get(first.id)
+  const acknowledged = () => session.received.filter(({ op }) => op === 'ack').at(-1)?.seq ?? 0
+  const got = []
+  const listen = (room) => {
+    room.channel('secret', secret).on('message', (data) => got.push(data))
+    room.channel('chat').on('message', (data) => got.push(data))
+  }
+  listen(first)
+  peer.say('chat', 'before')
+  await until(() => acknowledged() === server.lastSeq)
+  const had = acknowledged()
+
+  let decrypt
+  const held = new Promise((resolve) => (decrypt = resolve))
+  const { subtle } = crypto
+  subtle.decrypt = (...args) => held.then(() => Object.getPrototypeOf(subtle).decrypt.apply(subtle, args))
+  t.after(() => delete subtle.decrypt)
+  await alice.channel('secret', secret).send('sealed')
+  for (let n = 0; n < 40; n++) peer.say('chat', n) // as many as are acknowledged at once
+  await until(() => got.length === 41)
+  tell('pagehide', true)
+  assert.equal(JSON.parse([...kept.values()][0]).ack, had)
+  tell('pageshow', true)
+  server.drop()
+  await next(first, 'open')
+  await first.ping()
+  assert.equal(session.received.findLast(({ op }) => op === 'hello').ack, had)
+  assert.equal(acknowledged(), had)
+  assert.equal(got.length, 41, 'nothing is delivered twice')
+  decrypt()
+  await until(() => acknowledged() === server.lastSeq)
+  assert.equal(got.at(-1), 'sealed')
+  await first.leave()
 })

@@ -12,6 +12,8 @@ export async function application(): Promise<void> {
   })
   room.on('peer:join', (peerId, type) => console.log(peerId.length, type?.length, room.getPeers()[peerId]?.type))
   room.on('result', ({ peer, error, meta }: Undelivered) => console.log(peer, error, meta))
+  // @ts-expect-error: without peer when the server was started anew
+  room.on('result', ({ peer }) => console.log(peer.length))
   room.on('session:lost', (reason) => console.log(reason.length, room.mesh))
   room.on('state', (state) => {
     if (state.status === 'reconnecting') console.log(state.attempt, state.next?.toFixed(), state.reason)

@@ -29,9 +29,9 @@ export class Sender {
     return this.last
   }
 
-  /** The numbers of those under way. */
+  /** The numbers of those that the server may think under way. */
   get current(): number[] {
-    return this.underWay()
+    return [...this.orphans, ...this.underWay()]
   }
 
   /** Resolves when each recipient has it or was given up. Aborting `signal` cancels it for all. */
