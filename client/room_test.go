@@ -195,6 +195,7 @@ func TestSessionLost(t *testing.T) {
 				c.welcome(frame{})
 				c.expect(opSend)
 				c.say(message(50))
+				c.expect(opAck) // else it may be lost with the connection
 			case 2:
 				c.welcome(frame{Reason: "expired", Peer: "new", Resume: "token 2"})
 				again <- c.expect(opSend).Seq
