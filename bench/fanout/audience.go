@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -109,7 +110,7 @@ func (c contestant) connect(ctx context.Context, url string, hello []byte) (net.
 func (a *audience) receive(conn net.Conn) {
 	buf := make([]byte, 8<<10)
 	kept := 0
-	unacknowledged := uint64(0)
+	unacknowledged, before := uint64(0), uint64(0)
 	for {
 		n, err := conn.Read(buf[kept:])
 		if err != nil {
@@ -117,6 +118,9 @@ func (a *audience) receive(conn net.Conn) {
 			return
 		}
 		a.read.Add(int64(n))
+		if before == 0 && a.c.acknowledge != nil {
+			before = offsetBefore(buf[:kept+n])
+		}
 		marks, last, rest := a.marks(buf[:kept+n])
 		kept = copy(buf, rest)
 		if marks == 0 {
@@ -125,12 +129,23 @@ func (a *audience) receive(conn net.Conn) {
 		a.delivered.Add(int64(marks))
 		if unacknowledged += uint64(marks); a.c.acknowledge != nil && unacknowledged >= ackEvery {
 			unacknowledged = 0
-			if _, err := conn.Write(a.c.acknowledge(last)); err != nil {
+			if _, err := conn.Write(a.c.acknowledge(before + last)); err != nil {
 				a.note(fmt.Errorf("a receiver cannot acknowledge: %w", err))
 				return
 			}
 		}
 	}
+}
+
+// offsetBefore is the offset before that of the first message, which the piece of
+// the stream has or not: then it is 0. A journal's offsets begin anywhere.
+func offsetBefore(b []byte) uint64 {
+	key := []byte("\xa3seq\xcf") // in MessagePack, before an integer of 64 bits
+	i := bytes.Index(b, key)
+	if i < 0 || len(b) < i+len(key)+8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b[i+len(key):]) - 1
 }
 
 // marks counts the marks in a piece of the stream. rest may be the beginning of

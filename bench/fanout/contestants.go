@@ -29,8 +29,8 @@ type contestant struct {
 	ready       string // what the answer to both contains; empty: there is none
 	// publish makes a message, which is the nth, of a payload.
 	publish func(n uint64, payload []byte) []byte
-	// acknowledge tells that the nth and all before have arrived; nil: nobody
-	// wants to know.
+	// acknowledge tells that the message of that offset, and all before, have
+	// arrived; nil: nobody wants to know.
 	acknowledge func(n uint64) []byte
 }
 
@@ -59,7 +59,7 @@ func contestants(ctx context.Context, nats bool) (all map[string]contestant, cle
 	}
 	ours.senderHello = ours.hello
 	acked := ours
-	// Nothing else is in the room's journal.
+	// Nothing else is in the room's journal: its offsets rise by one.
 	acked.acknowledge = func(n uint64) []byte { return said(&session.Message{Op: session.OpAck, Seq: n}) }
 	all = map[string]contestant{
 		"ours": ours, "ours acked": acked,
