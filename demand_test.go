@@ -168,3 +168,11 @@ func TestRelayCarriesRoomsOnDemand(t *testing.T) {
 		t.Error("carried after the room was closed")
 	}
 }
+
+// A room that is configured, with its password, is not opened without it.
+func TestNamedRoomsAreNotOnDemand(t *testing.T) {
+	c := Config{Rooms: []Room{{Name: "staff", Password: "sesame"}}, OnDemand: []string{"*"}}
+	if c.onDemand("staff") || !c.onDemand("other") {
+		t.Error("the wrong rooms are opened on demand")
+	}
+}

@@ -188,11 +188,16 @@ func inTime(t *testing.T, grant session.Grant, during func(*Handler, *engine.Roo
 			t.Fatal(err)
 		}
 		defer reader.Close()
+		held := s.h.hold(s.room)
+		defer held.release()
+		if _, fault := held.admit(v.shown); fault != nil {
+			t.Fatal(fault)
+		}
 		w := httptest.NewRecorder()
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			why = s.h.stream(newStream(w, r), r, v, reader, t.Context(), false)
+			why = s.h.stream(newStream(w, r), r, v, reader, held.ctx, false)
 		}()
 		during(s.h, s.room, cancel)
 		<-ended
@@ -364,4 +369,19 @@ func TestAfter(t *testing.T) {
 		}
 	}
 	get(t, s.server.URL+"/genosrtc/rooms/demo/events?after=x", nil).want(http.StatusBadRequest)
+}
+
+// New settings judge the credentials of streams again.
+func TestRevokedStreams(t *testing.T) {
+	written, why := inTime(t, session.Grant{}, func(h *Handler, room *engine.Room, _ context.CancelFunc) {
+		publishText(t, room, "chat", "before")
+		synctest.Wait()
+		nobody := func(*http.Request) string { return "" }
+		if err := h.Configure(Settings{Auth: Auth{User: nobody}}); err != nil {
+			t.Error(err)
+		}
+	})
+	if !strings.Contains(written, "before") || !strings.Contains(why.Error(), "needs credentials") {
+		t.Errorf("written %s, ended by %v", written, why)
+	}
 }

@@ -3,26 +3,16 @@ package store
 import (
 	"errors"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
-)
 
-// alone is the variable of the process that has the test to itself.
-const alone = "GENOSRTC_STORE_ALONE"
+	"github.com/genosrtc/caddy-genosrtc/internal/fulldisk"
+)
 
 // A disk without room is a reason to fail, and not to fail for good: all that was
 // acknowledged is there, and so is what comes once there is room.
 func TestFullDiskIsNotTheEnd(t *testing.T) {
-	// In a process of its own: the limit that stands for the disk is for all its files.
-	if os.Getenv(alone) == "" {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), alone+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if fulldisk.Alone(t) {
 		return
 	}
 	path := filepath.Join(t.TempDir(), "store.db")
@@ -31,21 +21,7 @@ func TestFullDiskIsNotTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-		t.Fatal(err)
-	}
-	limit := func(l syscall.Rlimit) {
-		t.Helper()
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
-	defer func() { limit(before) }()
-	limit(syscall.Rlimit{Cur: uint64(info.Size()) + 64<<10, Max: before.Max})
-
+	again := fulldisk.After(t, info.Size()+64<<10)
 	kept, failed := uint64(0), 0
 	for n := uint64(0); failed < 3; n++ {
 		switch err := s.Put(seat("room", n, n)); {
@@ -61,7 +37,7 @@ func TestFullDiskIsNotTheEnd(t *testing.T) {
 			t.Fatal("the limit was never reached")
 		}
 	}
-	limit(before)
+	again()
 	for n := kept; n < kept+100; n++ {
 		if err := s.Put(seat("room", n, n)); err != nil {
 			t.Fatalf("with room again: %v", err)
