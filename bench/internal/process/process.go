@@ -134,3 +134,20 @@ func memoryField(status []byte, name string) float64 {
 	}
 	return math.NaN()
 }
+
+// Written returns the bytes that a process has caused to be written to a disk so far
+// (write_bytes of proc(5)).
+func Written(pid int) float64 {
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return math.NaN()
+	}
+	for line := range strings.Lines(string(io)) {
+		if n, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			if bytes, err := strconv.ParseUint(strings.TrimSpace(n), 10, 64); err == nil {
+				return float64(bytes)
+			}
+		}
+	}
+	return math.NaN()
+}

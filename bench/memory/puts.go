@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
+	"github.com/genosrtc/caddy-genosrtc/bench/internal/rounds"
+)
+
+// putEvery is the time between single puts: longer than any server is busy with one.
+const putEvery = 8 * time.Second
+
+// changes are nodes of the graph with new values, each node once.
+type changes struct {
+	rng     *rand.Rand
+	numbers []int
+}
+
+func (b *bench) newChanges() *changes {
+	rng := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	return &changes{rng, rng.Perm(b.size)}
+}
+
+func (c *changes) next(n int) []node {
+	nodes := make([]node, n)
+	for i := range nodes {
+		nodes[i] = newNode(c.rng, c.numbers[i], fmt.Sprint("change ", c.numbers[i]))
+	}
+	c.numbers = c.numbers[n:]
+	return nodes
+}
+
+// measurePuts puts single nodes, by a peer and over HTTP, and then many.
+func (b *bench) measurePuts(ctx context.Context, s *server, v rounds.Values) error {
+	p, err := connect(ctx, s.relay, b.ip)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	// Peers ask each other for what they lack for some seconds.
+	if err := sleep(ctx, 2*putEvery); err != nil {
+		return err
+	}
+	idle, err := spend(s.PID(), func() error { return sleep(ctx, putEvery) })
+	if err != nil {
+		return err
+	}
+	c := b.newChanges()
+	var safe rounds.Series
+	spent, err := spend(s.PID(), func() error {
+		for _, n := range c.next(b.puts) {
+			took, err := putOne(ctx, p, s, n)
+			if err != nil {
+				return err
+			}
+			safe = append(safe, milliseconds(took))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v[singleSafe] = safe.Median()
+	spent = spent.above(idle).per(b.puts)
+	v[singleCPU], v[singleBytes] = spent.cpu*1e3, spent.written/1e3
+
+	if s.http != "" {
+		var took rounds.Series
+		for _, n := range c.next(b.puts) {
+			d, err := putOverHTTP(ctx, s.http, n)
+			if err != nil {
+				return err
+			}
+			took = append(took, milliseconds(d))
+		}
+		v[singleHTTP] = took.Median()
+	}
+
+	many := c.next(b.burst)
+	var took time.Duration
+	spent, err = spend(s.PID(), func() error {
+		began := time.Now()
+		if err := p.putAll(ctx, many); err != nil {
+			return err
+		}
+		at, err := s.disk.saved(ctx, marks(many))
+		took = at.Sub(began)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	v[burstRate] = float64(b.burst) / took.Seconds()
+	spent = spent.above(idle).per(b.burst)
+	v[burstCPU], v[burstBytes] = spent.cpu*1e3, spent.written/1e3
+	v[memoryNow], v[memoryPeak] = process.Memory(s.PID())
+	return nil
+}
+
+// putOne puts a node and returns after putEvery; it tells how long it took until
+// the node was on the disk.
+func putOne(ctx context.Context, p *peer, s *server, n node) (time.Duration, error) {
+	began := time.Now()
+	if err := p.put(ctx, n); err != nil {
+		return 0, err
+	}
+	at, err := s.disk.saved(ctx, []string{n.mark})
+	if err != nil {
+		return 0, err
+	}
+	if at.Before(began) {
+		return 0, errors.New("a put was not written")
+	}
+	return at.Sub(began), sleep(ctx, putEvery-time.Since(began))
+}
+
+func putOverHTTP(ctx context.Context, room string, n node) (time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, room+"/graph/"+n.id, bytes.NewReader(n.value))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	began := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	said, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		err = errors.Join(err, fmt.Errorf("a put over HTTP: status %s: %.500s", response.Status, said))
+	}
+	return took, err
+}
+
+// usage is what a process used.
+type usage struct {
+	seconds, cpu, written float64
+}
+
+// spend measures a process for as long as f takes.
+func spend(pid int, f func() error) (usage, error) {
+	cpu, written, began := process.CPU(pid), process.Written(pid), time.Now()
+	err := f()
+	return usage{time.Since(began).Seconds(), process.CPU(pid) - cpu, process.Written(pid) - written}, err
+}
+
+// above takes away what the process uses when nothing is asked of it.
+func (u usage) above(idle usage) usage {
+	part := u.seconds / idle.seconds
+	return usage{u.seconds, u.cpu - idle.cpu*part, u.written - idle.written*part}
+}
+
+func (u usage) per(n int) usage {
+	return usage{u.seconds / float64(n), u.cpu / float64(n), u.written / float64(n)}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
