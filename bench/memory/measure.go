@@ -95,6 +95,9 @@ func (b *bench) seed(ctx context.Context, c contestant, size int, folder string)
 		return err
 	}
 	defer p.close()
+	if err := sleep(ctx, settle); err != nil {
+		return err
+	}
 	nodes := make([]node, size)
 	rng := rand.New(rand.NewPCG(uint64(size), 0))
 	for i := range nodes {

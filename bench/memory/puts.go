@@ -17,6 +17,10 @@ import (
 // putEvery is the time between single puts: longer than any server is busy with one.
 const putEvery = 8 * time.Second
 
+// settle is how long a new link is left alone: peers ask each other for what they
+// lack for some seconds, and GenosSRV does not save meanwhile.
+const settle = 10 * time.Second
+
 // changes are nodes of the graph with new values, each node once.
 type changes struct {
 	rng     *rand.Rand
@@ -44,8 +48,7 @@ func (b *bench) measurePuts(ctx context.Context, s *server, v rounds.Values) err
 		return err
 	}
 	defer p.close()
-	// Peers ask each other for what they lack for some seconds.
-	if err := sleep(ctx, 2*putEvery); err != nil {
+	if err := sleep(ctx, settle); err != nil {
 		return err
 	}
 	idle, err := spend(s.PID(), func() error { return sleep(ctx, putEvery) })
