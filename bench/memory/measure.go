@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/rounds"
@@ -55,13 +56,13 @@ func (b *bench) measure(ctx context.Context, c contestant, round int) (rounds.Va
 
 // with runs a server that has a graph of a size, made once, and copied for each use.
 func (b *bench) with(ctx context.Context, c contestant, size, round int, f func(*server) error) error {
-	made := filepath.Join(b.folder, fmt.Sprint(c.name, " ", size))
+	made := filepath.Join(b.folder, fmt.Sprintf("%s-%d", strings.ReplaceAll(c.name, " ", "-"), size))
 	if _, err := os.Stat(made); err != nil {
 		if err := b.seed(ctx, c, size, made); err != nil {
 			return fmt.Errorf("making the graph: %w", err)
 		}
 	}
-	used := filepath.Join(b.folder, fmt.Sprint(c.name, " ", size, " in round ", round))
+	used := made + fmt.Sprint("-in-", round)
 	if err := os.CopyFS(used, os.DirFS(made)); err != nil {
 		return err
 	}
