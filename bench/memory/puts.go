@@ -71,8 +71,8 @@ func (b *bench) measurePuts(ctx context.Context, s *server, v rounds.Values) err
 		return err
 	}
 	v[singleSafe] = safe.Median()
-	spent = spent.above(idle).per(b.puts)
-	v[singleCPU], v[singleBytes] = spent.cpu*1e3, spent.written/1e3
+	spent = spent.above(idle, b.puts)
+	v[singleCPU], v[singleBytes], v[singleDirty] = spent.cpu*1e3, spent.written/1e3, spent.dirtied/1e3
 
 	if s.http != "" {
 		var took rounds.Series
@@ -101,7 +101,7 @@ func (b *bench) measurePuts(ctx context.Context, s *server, v rounds.Values) err
 		return err
 	}
 	v[burstRate] = float64(b.burst) / took.Seconds()
-	spent = spent.above(idle).per(b.burst)
+	spent = spent.above(idle, b.burst)
 	v[burstCPU], v[burstBytes] = spent.cpu*1e3, spent.written/1e3
 	v[memoryNow], v[memoryPeak] = process.Memory(s.PID())
 	return nil
@@ -146,24 +146,31 @@ func putOverHTTP(ctx context.Context, room string, n node) (time.Duration, error
 
 // usage is what a process used.
 type usage struct {
-	seconds, cpu, written float64
+	seconds, cpu, written, dirtied float64
+}
+
+// used is what a process has used so far.
+func used(pid int) usage {
+	now := float64(time.Now().UnixNano()) / float64(time.Second)
+	return usage{now, process.CPU(pid), process.Written(pid), process.Dirtied(pid)}
 }
 
 // spend measures a process for as long as f takes.
 func spend(pid int, f func() error) (usage, error) {
-	cpu, written, began := process.CPU(pid), process.Written(pid), time.Now()
+	before := used(pid)
 	err := f()
-	return usage{time.Since(began).Seconds(), process.CPU(pid) - cpu, process.Written(pid) - written}, err
+	return used(pid).minus(before, 1), err
 }
 
-// above takes away what the process uses when nothing is asked of it.
-func (u usage) above(idle usage) usage {
-	part := u.seconds / idle.seconds
-	return usage{u.seconds, u.cpu - idle.cpu*part, u.written - idle.written*part}
+func (u usage) minus(other usage, times float64) usage {
+	return usage{u.seconds - other.seconds*times, u.cpu - other.cpu*times, u.written - other.written*times, u.dirtied - other.dirtied*times}
 }
 
-func (u usage) per(n int) usage {
-	return usage{u.seconds / float64(n), u.cpu / float64(n), u.written / float64(n)}
+// above takes away what the process uses when nothing is asked of it, and divides
+// the rest by n.
+func (u usage) above(idle usage, n int) usage {
+	rest := u.minus(idle, u.seconds/idle.seconds)
+	return usage{cpu: rest.cpu / float64(n), written: rest.written / float64(n), dirtied: rest.dirtied / float64(n)}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
