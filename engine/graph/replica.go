@@ -68,10 +68,10 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 	case Upsert:
 		next.Value = op.Value
 		if known {
-			if have.Removed && !op.Timestamp.After(have.Timestamp) {
-				return Buried, nil
-			}
 			if !wins(&next, &have) {
+				if have.Removed {
+					return Buried, nil
+				}
 				return Stale, nil
 			}
 			next.Edges = have.Edges
@@ -119,7 +119,7 @@ func (r *Replica) Merge(full *FullState, now time.Time) (buried []Op, err error)
 		if err != nil {
 			return buried, fmt.Errorf("reading node %q: %w", e.ID, err)
 		}
-		if known && have.Removed && !e.Timestamp.After(have.Timestamp) {
+		if known && have.Removed && !wins(&e, &have) {
 			buried = append(buried, have.removal())
 			continue
 		}
@@ -169,16 +169,14 @@ func merged(have, e Entry, known bool, removed Timestamp) (next Entry, changed b
 }
 
 // wins tells whether an entry replaces another of the same id: it is newer. Of two with
-// the same timestamp, by which all who have them must choose the same, removals
-// win, and then the greater values. (Browsers keep what they have.)
+// the same timestamp a node wins against a removal, as in browsers, and of two nodes
+// the greater value: replicas must choose the same, whichever came first. (Browsers keep
+// what they have.)
 func wins(e, have *Entry) bool {
 	if c := e.Timestamp.Compare(have.Timestamp); c != 0 {
 		return c > 0
 	}
-	if e.Removed || have.Removed || e.Timestamp.IsZero() {
-		return e.Removed && !have.Removed && !e.Timestamp.IsZero()
-	}
-	return string(e.Value) > string(have.Value)
+	return !e.Removed && (have.Removed || string(e.Value) > string(have.Value))
 }
 
 // Removal returns the operation that removed a node, for those who do not know of it,
