@@ -30,7 +30,7 @@ func sample(tb testing.TB, n int) (*table, *Replica) {
 
 func BenchmarkDecodeFullState(b *testing.B) {
 	s, r := sample(b, 5000)
-	a, err := NewAnswer(s.scan, s.Entry, Timestamp{}, r.Last())
+	a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func BenchmarkAnswer(b *testing.B) {
 		s, r := sample(b, n)
 		b.Run(fmt.Sprint("whole-", n), func(b *testing.B) {
 			for b.Loop() {
-				a, err := NewAnswer(s.scan, s.Entry, Timestamp{}, r.Last())
+				a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
 				if err != nil || a.Whole() == nil && n < 10_000 {
 					b.Fatal(err)
 				}
@@ -65,7 +65,7 @@ func BenchmarkAnswer(b *testing.B) {
 		})
 		b.Run(fmt.Sprint("batches-", n), func(b *testing.B) {
 			for b.Loop() {
-				a, err := NewAnswer(s.scan, s.Entry, Timestamp{}, r.Last())
+				a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -47,8 +47,9 @@ const (
 	Applied Outcome = iota
 	// Stale: what is known is newer, or the same.
 	Stale
-	// Buried: an upsert of a node that was removed later. Whoever sent it does not know
-	// of that: the removal is to be sent to all (Removal).
+	// Buried: an upsert of a node that was removed later, or a link of one that was
+	// removed. Whoever sent it does not know of that: the removal is to be sent to all
+	// (Removal).
 	Buried
 	// Missing: a link between nodes that do not both exist, or a removal without
 	// timestamp.
@@ -89,6 +90,11 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 		there, err := r.exists(op.Target)
 		if err != nil {
 			return Stale, err
+		}
+		if known && have.Removed && op.Timestamp.After(have.Timestamp) {
+			// Its sender still has the node, and takes a newer removal only.
+			_, err := r.own(Op{Kind: Remove, ID: op.ID, Extra: have.Extra}, now)
+			return Buried, err
 		}
 		if !known || have.Removed || !there {
 			return Missing, nil

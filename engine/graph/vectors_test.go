@@ -128,7 +128,7 @@ func TestRecordedMessages(t *testing.T) {
 			s := newTable(time.Now)
 			r := NewReplica(s, Timestamp{})
 			receive(t, r, time.Now(), recorded.Message)
-			a, err := NewAnswer(s.scan, s.Entry, Timestamp{}, r.Last())
+			a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
 			if err != nil {
 				t.Fatal(err)
 			}
