@@ -20,6 +20,9 @@ const (
 	// window is how far the changes of a graph may differ in order between those who are
 	// connected.
 	window = 60 * time.Second
+	// maxRemovals is how many removals one is told of who has nothing: mostly a new page,
+	// which forgets them.
+	maxRemovals = 1000
 )
 
 // Answer is what somebody lacks of a graph. It is for one goroutine.
@@ -66,8 +69,8 @@ type Asker struct {
 // If Had is known, that is what came after it, or a minute before. Else, if Asked is the
 // timestamp of an entry that is Live, and Before, it is what came a minute before that entry
 // or later. In both cases it is also what is as new as Asked or newer, and nodes with an edge
-// to one of those nodes, as the link may have come before the node. Else it is everything, to one with
-// the zero Timestamp without the removals.
+// to one of those nodes, as the link may have come before the node. Else it is everything; one with
+// the zero Timestamp is told of the newest removals only.
 //
 // Scan is called once, fetch while the answer is taken, if it is large.
 func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, error) {
@@ -85,10 +88,12 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 	if asked.IsZero() || had == 0 {
 		a.all = true
 		for i := range a.items {
-			it := &a.items[i]
-			it.lacked = !asked.IsZero() || !it.removed
+			a.items[i].lacked = true
 		}
 		a.keep()
+		if asked.IsZero() {
+			a.forget()
+		}
 		return a, nil
 	}
 	since := had - min(had, uint64(window.Microseconds()))
@@ -176,6 +181,23 @@ func (a *Answer) keep() {
 	})
 	slices.SortFunc(a.items, func(x, y item) int {
 		return cmp.Or(x.timestamp.Compare(y.timestamp), cmp.Compare(x.id, y.id))
+	})
+}
+
+// forget leaves the newest removals only.
+func (a *Answer) forget() {
+	removals := 0
+	for i := range a.items {
+		if a.items[i].removed {
+			removals++
+		}
+	}
+	a.items = slices.DeleteFunc(a.items, func(it item) bool {
+		if !it.removed || removals <= maxRemovals {
+			return false
+		}
+		removals--
+		return true
 	})
 }
 

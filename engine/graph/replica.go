@@ -51,8 +51,8 @@ const (
 	// removed. Whoever sent it does not know of that: the removal is to be sent to all
 	// (Removal).
 	Buried
-	// Missing: a link between nodes that do not both exist, or a removal without
-	// timestamp.
+	// Missing: a link of a node that is not known, or a removal without timestamp. If it was
+	// live, its sender has a node that we lack.
 	Missing
 )
 
@@ -87,23 +87,26 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 			return Stale, nil
 		}
 	case Link:
-		there, err := r.exists(op.Target)
-		if err != nil {
-			return Stale, err
-		}
 		if known && have.Removed && op.Timestamp.After(have.Timestamp) {
 			// Its sender still has the node, and takes a newer removal only.
-			_, err := r.own(Op{Kind: Remove, ID: op.ID, Extra: have.Extra}, now)
+			r.saw(op.Timestamp)
+			_, err := r.own(Op{Kind: Remove, ID: op.ID}, now)
 			return Buried, err
 		}
-		if !known || have.Removed || !there {
+		// Its target may still be under way.
+		if !known || have.Removed {
 			return Missing, nil
-		}
-		if !op.Timestamp.After(have.Timestamp) {
-			return Stale, nil
 		}
 		next.Value, next.Extra = have.Value, have.Extra
 		next.Edges = union(have.Edges, op.Target)
+		if !op.Timestamp.After(have.Timestamp) {
+			// A live one crossed what is newer: the edge is new all the same. In an answer it may
+			// be of an earlier node of this id.
+			if !live || len(next.Edges) == len(have.Edges) {
+				return Stale, nil
+			}
+			next.Timestamp = have.Timestamp
+		}
 	default:
 		return Missing, nil
 	}
@@ -216,6 +219,13 @@ func (r *Replica) Remove(id string, now time.Time) (Op, error) {
 
 // Link adds an edge now. It fails with ErrMissing unless both nodes exist.
 func (r *Replica) Link(source, target string, now time.Time) (Op, error) {
+	for _, id := range []string{source, target} {
+		if there, err := r.exists(id); err != nil {
+			return Op{}, err
+		} else if !there {
+			return Op{}, ErrMissing
+		}
+	}
 	return r.own(Op{Kind: Link, ID: source, Target: target}, now)
 }
 
@@ -227,10 +237,7 @@ func (r *Replica) own(op Op, now time.Time) (Op, error) {
 	if ahead := time.UnixMilli(op.Timestamp.Physical); ahead.After(now) {
 		now = ahead
 	}
-	outcome, err := r.Apply(op, now, true)
-	if err == nil && outcome != Applied {
-		err = ErrMissing
-	}
+	_, err := r.Apply(op, now, true)
 	return op, err
 }
 
@@ -246,10 +253,14 @@ func (r *Replica) set(e Entry) error {
 	if err := r.store.Set(e); err != nil {
 		return fmt.Errorf("staging node %q: %w", e.ID, err)
 	}
-	if e.Timestamp.After(r.last) {
-		r.last = e.Timestamp
-	}
+	r.saw(e.Timestamp)
 	return nil
+}
+
+func (r *Replica) saw(t Timestamp) {
+	if t.After(r.last) {
+		r.last = t
+	}
 }
 
 // union is a list of ids with more of them; the list stays as it is.
