@@ -135,7 +135,7 @@ func TestGraphKilled(t *testing.T) {
 				staged := map[int64]time.Time{}
 				for lines.Scan() {
 					var n, at int64
-					// The end of the process may cut the last line.
+					// A pipe takes lines of this length whole.
 					if k, _ := fmt.Sscanf(lines.Text(), "staged %d %d", &n, &at); k == 2 {
 						staged[n], last = time.UnixMicro(at), n
 					} else if k, _ := fmt.Sscanf(lines.Text(), "acked %d", &n); k == 1 && staged[n] != (time.Time{}) {
