@@ -42,15 +42,15 @@ func (v *visit) graph(method string) (*engine.Memory, *refusal) {
 		return nil, noGraph
 	case reads && !v.grant.MaySubscribe(graphChannel), !reads && !v.grant.MayPublish(graphChannel):
 		return nil, forbiddenGraph
-	case !reads && !v.mayWrite():
+	case !reads && !v.mayWrite(m):
 		return nil, anonymousWrite
 	}
 	return m, nil
 }
 
 // mayWrite tells whether who came in was asked for credentials, or need not be.
-func (v *visit) mayWrite() bool {
-	return v.set.auth.required() || door{v.room.Name(), v.room}.locked()
+func (v *visit) mayWrite(m *engine.Memory) bool {
+	return m.AnonymousWrite() || v.set.auth.required() || door{v.room.Name(), v.room}.locked()
 }
 
 // graphError is the refusal of what a graph failed to do.
