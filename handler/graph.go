@@ -10,10 +10,6 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
-// graphChannel is the channel by which browsers keep a graph, and that grants and
-// rules name for it.
-const graphChannel = "syncGraph"
-
 const (
 	defaultPage = 100
 	maxPage     = graph.MaxPage
@@ -25,7 +21,7 @@ var (
 
 	forbiddenGraph = &refusal{
 		reason: "forbidden", status: http.StatusForbidden,
-		detail: "the credentials do not allow this on channel " + graphChannel + ", which the graph counts as",
+		detail: "the credentials do not allow this on channel " + engine.ChannelGraph + ", which the graph counts as",
 	}
 	anonymousWrite = &refusal{
 		reason: "forbidden", status: http.StatusForbidden,
@@ -40,7 +36,7 @@ func (v *visit) graph(method string) (*engine.Memory, *refusal) {
 	switch {
 	case m == nil:
 		return nil, noGraph
-	case reads && !v.grant.MaySubscribe(graphChannel), !reads && !v.grant.MayPublish(graphChannel):
+	case reads && !v.grant.MaySubscribe(engine.ChannelGraph), !reads && !v.grant.MayPublish(engine.ChannelGraph):
 		return nil, forbiddenGraph
 	case !reads && !v.mayWrite(m):
 		return nil, anonymousWrite
@@ -106,6 +102,15 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, v *visit, m *engi
 		return badRequest(http.StatusBadRequest, err.Error())
 	case err != nil:
 		return unavailable(err)
+	}
+	for i, e := range page.Nodes {
+		if len(e.Edges) == 0 {
+			continue
+		}
+		// A scan leaves edges to nodes that are gone.
+		if now, err := m.Get(e.ID); err == nil && now.Timestamp == e.Timestamp {
+			page.Nodes[i].Edges = now.Edges
+		}
 	}
 	respondJSON(w, http.StatusOK, appendPage(nil, page))
 	return nil

@@ -28,26 +28,26 @@ func etags(r *http.Request, header string) (list []string) {
 }
 
 // expected is what a node must be to be changed (RFC 9110, section 13.1).
-func expected(r *http.Request) (is engine.Expect, why *refusal) {
+func expected(r *http.Request) (c engine.Change, why *refusal) {
 	switch tags := etags(r, "If-None-Match"); {
 	case slices.Equal(tags, []string{"*"}):
-		is.Absent = true
+		c.Absent = true
 	case len(tags) > 0:
-		return is, badRequest(http.StatusBadRequest, "If-None-Match: only * is possible where a node is changed")
+		return c, badRequest(http.StatusBadRequest, "If-None-Match: only * is possible where a node is changed")
 	}
 	switch tags := etags(r, "If-Match"); {
 	case len(tags) > 1:
-		return is, badRequest(http.StatusBadRequest, "If-Match: one entity tag, or *, is possible")
+		return c, badRequest(http.StatusBadRequest, "If-Match: one entity tag, or *, is possible")
 	case slices.Equal(tags, []string{"*"}):
-		is.Exists = true
+		c.Exists = true
 	case len(tags) == 1:
 		t, ok := parseETag(tags[0])
 		if !ok {
-			return is, graphError(engine.ErrChanged) // no node has such a tag
+			return c, graphError(engine.ErrChanged) // no node has such a tag
 		}
-		is.Timestamp = &t
+		c.Timestamp = &t
 	}
-	return is, nil
+	return c, nil
 }
 
 // parseETag reads what etag made.

@@ -1,13 +1,12 @@
 package handler
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
@@ -65,7 +64,7 @@ func getNode(w http.ResponseWriter, r *http.Request, m *engine.Memory) *refusal 
 
 // changeNode makes a change, and answers with the node as it is then.
 func (h *Handler) changeNode(w http.ResponseWriter, r *http.Request, v *visit, m *engine.Memory) *refusal {
-	is, why := expected(r)
+	c, why := expected(r)
 	if why != nil {
 		return why
 	}
@@ -74,6 +73,7 @@ func (h *Handler) changeNode(w http.ResponseWriter, r *http.Request, v *visit, m
 		return why
 	}
 	network := network(h.clientIP(r))
+	c.By = cmp.Or(v.grant.User, network)
 	if why := h.admit(network, v.set.limits); why != nil {
 		return why
 	}
@@ -90,17 +90,17 @@ func (h *Handler) changeNode(w http.ResponseWriter, r *http.Request, v *visit, m
 	id, target := r.PathValue("id"), r.PathValue("target")
 	switch {
 	case target != "":
-		e, err = m.Link(r.Context(), id, target, is)
+		e, err = m.Link(r.Context(), id, target, c)
 	case r.Method == http.MethodPut:
 		var made bool
-		if e, made, err = put(r, m, id, body, is); made {
+		if e, made, err = put(r, m, id, body, c); made {
 			status = http.StatusCreated
 			w.Header().Set("Location", r.URL.EscapedPath())
 		}
 	case r.Method == http.MethodPatch:
-		e, err = m.Patch(r.Context(), id, body, is)
+		e, err = m.Patch(r.Context(), id, body, c)
 	default:
-		_, err = m.Remove(r.Context(), id, is)
+		_, err = m.Remove(r.Context(), id, c)
 		status = http.StatusNoContent
 	}
 	switch {
@@ -118,17 +118,22 @@ func (h *Handler) changeNode(w http.ResponseWriter, r *http.Request, v *visit, m
 }
 
 // put sets a node's value, and tells whether it made the node.
-func put(r *http.Request, m *engine.Memory, id string, value json.RawMessage, is engine.Expect) (e graph.Entry, made bool, err error) {
-	if is == (engine.Expect{}) {
+func put(r *http.Request, m *engine.Memory, id string, value json.RawMessage, c engine.Change) (e graph.Entry, made bool, err error) {
+	if !c.Absent && !c.Exists && c.Timestamp == nil {
 		if _, err := m.Get(id); errors.Is(err, engine.ErrNoNode) {
-			e, err = m.Put(r.Context(), id, value, engine.Expect{Absent: true})
+			first := c
+			first.Absent = true
+			e, err = m.Put(r.Context(), id, value, first)
 			if !errors.Is(err, engine.ErrChanged) {
 				return e, err == nil, err
 			} // somebody else made it meanwhile
 		}
 	}
-	e, err = m.Put(r.Context(), id, value, is)
-	return e, err == nil && is.Absent, err
+	e, err = m.Put(r.Context(), id, value, c)
+	if errors.Is(err, engine.ErrNoNode) {
+		err = engine.ErrChanged // If-Match does not hold (RFC 9110, section 13.1.1)
+	}
+	return e, err == nil && c.Absent, err
 }
 
 const (
@@ -171,15 +176,15 @@ func typed(w http.ResponseWriter, r *http.Request, kinds []string) *refusal {
 	return why
 }
 
-// readJSON reads a body that is one JSON value (RFC 7493), and makes it compact.
+// readJSON reads a body that is a value or a patch of one.
 func readJSON(w http.ResponseWriter, r *http.Request, limit int) (json.RawMessage, *refusal) {
 	body, why := read(w, r, limit)
 	if why != nil {
 		return nil, why
 	}
-	value := jsontext.Value(body)
-	if err := value.Compact(jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)); err != nil {
-		return nil, badRequest(http.StatusBadRequest, "the body: it is not JSON: "+err.Error())
+	value, err := graph.ReadValue(body)
+	if err != nil {
+		return nil, badRequest(http.StatusBadRequest, "the body: "+err.Error())
 	}
-	return json.RawMessage(value), nil
+	return value, nil
 }

@@ -1,7 +1,14 @@
 package handler
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
@@ -10,13 +17,46 @@ import (
 // remember opens a room with a graph.
 func (s *site) remember(cfg engine.RoomConfig) *engine.Memory {
 	s.t.Helper()
+	if room, ok := s.node.Room(cfg.Name); ok {
+		if err := room.Close(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	cfg.Memory = true
 	room, err := s.node.Open(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	engine.TmpMemory(room, cfg.AnonymousWrite)
 	return room.Memory()
+}
+
+func remembering(t *testing.T) (*site, *engine.Memory) {
+	t.Helper()
+	s := serve(t, Config{})
+	return s, s.remember(engine.RoomConfig{Name: "demo", AnonymousWrite: true})
+}
+
+// nodeList is what a list answers.
+type nodeList struct {
+	Nodes []struct {
+		ID    string
+		Value json.RawMessage
+		Edges []string
+	}
+	Cursor string
+}
+
+func (s *site) list(query string) (list nodeList) {
+	s.t.Helper()
+	res, err := http.Get(s.server.URL + "/genosrtc/rooms/demo/graph" + query)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || res.StatusCode != http.StatusOK {
+		s.t.Fatalf("list %s: %d, %v", query, res.StatusCode, err)
+	}
+	return list
 }
 
 func TestGraphHTTP(t *testing.T) {
@@ -28,9 +68,6 @@ func TestGraphHTTP(t *testing.T) {
 			Limits:  Limits{Message: 1000, SessionsPerAddress: 2},
 		},
 	})
-	if err := s.room.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	s.remember(engine.RoomConfig{Name: "demo", AnonymousWrite: true})
 	s.remember(engine.RoomConfig{Name: "open"})
 	s.remember(engine.RoomConfig{Name: "locked", Password: "geheim"})
@@ -78,15 +115,15 @@ func TestGraphEventsMirrorTheList(t *testing.T) {
 				var err error
 				switch random.IntN(4) {
 				case 0:
-					if _, err = m.Remove(t.Context(), id, engine.Expect{}); errors.Is(err, engine.ErrNoNode) {
+					if _, err = m.Remove(t.Context(), id, engine.Change{}); errors.Is(err, engine.ErrNoNode) {
 						err = nil
 					}
 				case 1:
-					if _, err = m.Link(t.Context(), id, "a0", engine.Expect{}); errors.Is(err, engine.ErrNoNode) {
+					if _, err = m.Link(t.Context(), id, "a0", engine.Change{}); errors.Is(err, engine.ErrNoNode) {
 						err = nil
 					}
 				default:
-					_, err = m.Put(t.Context(), id, fmt.Appendf(nil, `{"n":%d}`, random.IntN(8)), engine.Expect{})
+					_, err = m.Put(t.Context(), id, fmt.Appendf(nil, `{"n":%d}`, random.IntN(8)), engine.Change{})
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -99,7 +136,7 @@ func TestGraphEventsMirrorTheList(t *testing.T) {
 		for range 8 {
 			r := s.watch(query, last)
 			change(random.IntN(8))
-			if _, err := m.Put(t.Context(), "a-end", fmt.Appendf(nil, `{"n":%d}`, random.IntN(8)), engine.Expect{}); err != nil {
+			if _, err := m.Put(t.Context(), "a-end", fmt.Appendf(nil, `{"n":%d}`, random.IntN(8)), engine.Change{}); err != nil {
 				t.Fatal(err)
 			}
 			for last, head := last, m.Head(); ; { // until all of it is here
@@ -123,7 +160,7 @@ func TestGraphEventsMirrorTheList(t *testing.T) {
 			}
 		}
 		r := s.watch(query, last)
-		if _, err := m.Put(t.Context(), "a-end", []byte(`{"n":4}`), engine.Expect{}); err != nil {
+		if _, err := m.Put(t.Context(), "a-end", []byte(`{"n":4}`), engine.Change{}); err != nil {
 			t.Fatal(err)
 		}
 		for {

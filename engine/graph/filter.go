@@ -19,12 +19,12 @@ const (
 // Filter selects nodes by their values (docs/gateway.md, "Filters"). It is for one
 // goroutine at a time.
 type Filter struct {
-	fields fields
+	fields finder
 	holds  test
 }
 
 // test tells whether the values of the fields are as they should be.
-type test func(f *fields) bool
+type test func(f *finder) bool
 
 // ParseFilter reads a filter from JSON. Its error says what is wrong, and where as a
 // JSON Pointer (RFC 6901).
@@ -146,14 +146,14 @@ func operator(name string, slot int, raw jsontext.Value) (test, error) {
 	operand := valueOf(raw)
 	switch name {
 	case "$eq":
-		return func(f *fields) bool { return f.value(slot).equal(&operand) }, nil
+		return func(f *finder) bool { return f.value(slot).equal(&operand) }, nil
 	case "$ne":
-		return func(f *fields) bool { return !f.value(slot).equal(&operand) }, nil
+		return func(f *finder) bool { return !f.value(slot).equal(&operand) }, nil
 	case "$gt", "$gte", "$lt", "$lte":
 		if operand.kind != numberKind && operand.kind != stringKind {
 			return nil, errors.New("a number or a string is needed")
 		}
-		return func(f *fields) bool {
+		return func(f *finder) bool {
 			v := f.value(slot)
 			if v.kind != operand.kind {
 				return false
@@ -178,7 +178,7 @@ func operator(name string, slot int, raw jsontext.Value) (test, error) {
 			list = append(list, valueOf(raw))
 			return nil
 		})
-		return func(f *fields) bool {
+		return func(f *finder) bool {
 			v := f.value(slot)
 			return slices.ContainsFunc(list, func(one value) bool { return v.equal(&one) })
 		}, err
@@ -186,12 +186,12 @@ func operator(name string, slot int, raw jsontext.Value) (test, error) {
 		if operand.kind != trueKind && operand.kind != falseKind {
 			return nil, errors.New("true or false is needed")
 		}
-		return func(f *fields) bool { return (f.value(slot).kind != missing) == (operand.kind == trueKind) }, nil
+		return func(f *finder) bool { return (f.value(slot).kind != missing) == (operand.kind == trueKind) }, nil
 	case "$startsWith":
 		if operand.kind != stringKind {
 			return nil, errors.New("a string is needed")
 		}
-		return func(f *fields) bool {
+		return func(f *finder) bool {
 			v := f.value(slot)
 			return v.kind == stringKind && strings.HasPrefix(string(v.text), string(operand.text))
 		}, nil
@@ -203,15 +203,15 @@ func and(all []test) test {
 	if len(all) == 1 {
 		return all[0]
 	}
-	return func(f *fields) bool {
+	return func(f *finder) bool {
 		return !slices.ContainsFunc(all, func(holds test) bool { return !holds(f) })
 	}
 }
 
 func or(list []test) test {
-	return func(f *fields) bool {
+	return func(f *finder) bool {
 		return slices.ContainsFunc(list, func(holds test) bool { return holds(f) })
 	}
 }
 
-func not(holds test) test { return func(f *fields) bool { return !holds(f) } }
+func not(holds test) test { return func(f *finder) bool { return !holds(f) } }

@@ -9,9 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// fields are the fields of a node's value that somebody asks for. They are found in
+// finder finds those fields of a value that somebody asks for, in
 // one pass over it.
-type fields struct {
+type finder struct {
 	root  branch
 	found []field // by slot
 
@@ -35,7 +35,7 @@ type branch struct {
 
 // slot is where the value of a field will be; the names in path have dots between
 // them.
-func (f *fields) slot(path string) (int, error) {
+func (f *finder) slot(path string) (int, error) {
 	names := strings.Split(path, ".")
 	switch {
 	case slices.Contains(names, ""):
@@ -62,7 +62,7 @@ func (f *fields) slot(path string) (int, error) {
 
 // read finds the fields in a value, compact JSON. In what is not valid it finds what
 // is before the fault.
-func (f *fields) read(text []byte) {
+func (f *finder) read(text []byte) {
 	clear(f.found)
 	if len(f.found) == 0 || len(text) == 0 || text[0] != '{' {
 		return
@@ -73,7 +73,7 @@ func (f *fields) read(text []byte) {
 }
 
 // object reads the members of the object that is next.
-func (f *fields) object(b *branch) error {
+func (f *finder) object(b *branch) error {
 	if _, err := f.dec.ReadToken(); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (f *fields) object(b *branch) error {
 }
 
 // member reads the value that is next, and the fields in it.
-func (f *fields) member(b *branch) error {
+func (f *finder) member(b *branch) error {
 	var start int
 	if len(b.below) > 0 && f.dec.PeekKind() == jsontext.KindBeginObject {
 		start = int(f.dec.InputOffset()) + len(":")
@@ -123,7 +123,7 @@ func (f *fields) member(b *branch) error {
 }
 
 // value is that of a field, until the next read.
-func (f *fields) value(slot int) *value {
+func (f *finder) value(slot int) *value {
 	found := &f.found[slot]
 	if !found.read {
 		found.read, found.value = true, valueOf(found.raw)

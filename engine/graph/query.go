@@ -92,7 +92,7 @@ type pager struct {
 	order   string
 	ordered bool // by a field, the one in slot 0
 	sign    int  // -1: descending
-	fields  fields
+	fields  finder
 	after   *place // nil: the beginning
 	best    nearest
 	bytes   int

@@ -62,7 +62,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 		key := func(id string) value {
-			var f fields
+			var f finder
 			if _, err := f.slot(cmp.Or(strings.TrimPrefix(order, "-"), "none")); err != nil {
 				t.Fatal(err)
 			}
