@@ -58,7 +58,7 @@ func graphError(err error) *refusal {
 	case errors.Is(err, engine.ErrNoNode):
 		return noNode
 	case errors.Is(err, engine.ErrChanged):
-		return badRequest(http.StatusPreconditionFailed, err.Error())
+		return badRequest(http.StatusPreconditionFailed, engine.ErrChanged.Error())
 	case errors.Is(err, engine.ErrNodeID):
 		return badRequest(http.StatusBadRequest, err.Error())
 	case errors.Is(err, engine.ErrTooLarge):

@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -85,7 +84,7 @@ func (f *graphFeed) next(ctx context.Context) error {
 		}
 		changes, err := f.m.Changes(ctx, f.after)
 		if err != nil {
-			return fmt.Errorf("changes of the graph: %w", err)
+			return err
 		}
 		for _, e := range changes {
 			f.after = e.Seq

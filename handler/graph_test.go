@@ -1,17 +1,30 @@
 package handler
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"pgregory.net/rapid"
+
+	"github.com/genosrtc/caddy-genosrtc/admission"
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
 // remember opens a room with a graph.
@@ -72,6 +85,9 @@ func TestGraphHTTP(t *testing.T) {
 	s.remember(engine.RoomConfig{Name: "open"})
 	s.remember(engine.RoomConfig{Name: "locked", Password: "geheim"})
 	s.open("plain")
+	s.remember(engine.RoomConfig{Name: "ruled", AnonymousWrite: true, Rules: []engine.Rule{{
+		Channel: engine.ChannelGraph, MaxSize: 40, Schema: []byte(`{"properties": {"t": {"type": "number"}}}`),
+	}}})
 	g := &golden{t: t, handler: s.h, server: s.server.URL, seqs: []string{}}
 	g.file("testdata/graph.txt", 70)
 }
@@ -182,5 +198,160 @@ func TestGraphEventsMirrorTheList(t *testing.T) {
 		if !maps.Equal(mirror, want) {
 			t.Errorf("%s: got %v, want %v", query, mirror, want)
 		}
+	}
+}
+
+// Of those who put a node at once, one has made it.
+func TestGraphNodeIsMadeOnce(t *testing.T) {
+	s, _ := remembering(t)
+	var statuses [6]int
+	var running sync.WaitGroup
+	for i := range statuses {
+		running.Go(func() {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.server.URL+"/genosrtc/rooms/demo/graph/x", strings.NewReader("{}"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", "application/json")
+			res, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			res.Body.Close()
+			statuses[i] = res.StatusCode
+		})
+	}
+	running.Wait()
+	slices.Sort(statuses[:])
+	if statuses != [6]int{200, 200, 200, 200, 200, 201} {
+		t.Error(statuses)
+	}
+}
+
+// What a token says of the channel syncGraph holds for the graph.
+func TestGraphGrants(t *testing.T) {
+	cfg := admission.Config{Algorithm: "HS256", Key: bytes.Repeat([]byte("k"), 32), Audience: "demo"}
+	tokens, err := admission.NewVerifier(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Config{Settings: Settings{Auth: Auth{Tokens: tokens}}})
+	s.remember(engine.RoomConfig{Name: "demo"})
+	none, some := []string{}, []string{"sync*"}
+	for _, c := range []struct {
+		publish, subscribe []string
+		read, write        int
+	}{
+		{nil, nil, 404, 400},
+		{none, nil, 404, 403},
+		{nil, none, 403, 400},
+		{some, some, 404, 400},
+	} {
+		token, err := admission.Mint(cfg, admission.Claims{Publish: c.publish, Subscribe: c.subscribe, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+		url := s.server.URL + "/genosrtc/rooms/demo/graph/x"
+		request(t, http.MethodGet, url, header).want(c.read)
+		request(t, http.MethodPut, url, header).want(c.write) // without a body
+		if c.read == 403 {
+			request(t, http.MethodGet, s.server.URL+"/genosrtc/rooms/demo/graph/events", header).want(403)
+		}
+	}
+	request(t, http.MethodGet, s.server.URL+"/genosrtc/rooms/demo/graph", nil).want(401)
+}
+
+// A stream that has nothing to tell shows signs of life, and where the reader is,
+// whatever happens that it is not to hear of; and it ends with the graph.
+func TestGraphHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveIn(t, Config{})
+		m := s.remember(engine.RoomConfig{Name: "demo"})
+		room, _ := s.node.Room("demo")
+		w := httptest.NewRecorder()
+		var running sync.WaitGroup
+		running.Go(func() {
+			s.h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/genosrtc/rooms/demo/graph/events?prefix=x", nil))
+		})
+		for range 50 {
+			time.Sleep(time.Second)
+			if _, err := m.Put(t.Context(), "y", []byte("{}"), engine.Change{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if err := room.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		running.Wait()
+		got := regexp.MustCompile(`[0-9]+`).ReplaceAllString(w.Body.String(), "N")
+		want := "retry: N\nid: N\nevent: current\ndata: {\"room\":\"demo\"}\n\n" + strings.Repeat(":\nid: N\n\n", 2) + ": room closed\n\n"
+		if got != want {
+			t.Errorf("%s", w.Body)
+		}
+	})
+}
+
+// The server's end ends a stream.
+func TestGraphEventsEndWithTheServer(t *testing.T) {
+	s, _ := remembering(t)
+	r := s.watch("", "")
+	r.next()
+	if err := s.h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.next(); !e.comment || e.data != "the server is stopping" {
+		t.Errorf("%+v", e)
+	}
+	if e, err := r.parse(); err != io.EOF {
+		t.Errorf("%+v, %v", e, err)
+	}
+	get(t, s.server.URL+"/genosrtc/rooms/demo/graph", nil).want(http.StatusServiceUnavailable)
+}
+
+// An entity tag is that of one timestamp.
+func TestETags(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := graph.Timestamp{Physical: rapid.Int64().Draw(t, "physical"), Logical: rapid.Uint64().Draw(t, "logical")}
+		if got, ok := parseETag(etag(want)); !ok || got != want {
+			t.Fatalf("%s is %v, %v", etag(want), got, ok)
+		}
+	})
+	for _, bad := range []string{``, `"`, `""`, `"-"`, `1-2`, `"1-2`, `"1--2"`, `"01-2"`, `"+1-2"`, `W/"1-2"`, `""1-2""`, `"1-18446744073709551616"`} {
+		if got, ok := parseETag(bad); ok {
+			t.Errorf("%s is %v", bad, got)
+		}
+	}
+}
+
+// A list of 20,000 nodes, filtered.
+func BenchmarkGraphList(b *testing.B) {
+	s := serve(b, Config{})
+	m := s.remember(engine.RoomConfig{Name: "demo", AnonymousWrite: true})
+	var running sync.WaitGroup
+	for part := range 200 {
+		running.Go(func() {
+			for i := part; i < 20_000; i += 200 {
+				value := fmt.Appendf(nil, `{"type":"sensor","name":"sensor %d","at":{"lat":%d.5,"lon":7.25},"tags":["a","b","c"],"t":%d,"text":"%s"}`,
+					i, i%90, i%500, strings.Repeat("lorem ipsum ", 16))
+				if _, err := m.Put(b.Context(), fmt.Sprintf("node-%05d", i), value, engine.Change{}); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	for _, order := range []string{"", "-t"} {
+		b.Run("order="+order, func(b *testing.B) {
+			query := "?limit=100&order=" + order + "&filter=" + url.QueryEscape(`{"type":"sensor","t":{"$gte":495},"at.lat":{"$lt":10}}`)
+			for b.Loop() {
+				if n := len(s.list(query).Nodes); n == 0 {
+					b.Fatal(n)
+				}
+			}
+		})
 	}
 }
