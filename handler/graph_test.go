@@ -327,8 +327,8 @@ func TestETags(t *testing.T) {
 	}
 }
 
-// A list of 20,000 nodes, filtered.
-func BenchmarkGraphList(b *testing.B) {
+// Of 20,000 nodes a filtered list, and all as events.
+func BenchmarkGraph(b *testing.B) {
 	s := serve(b, Config{})
 	m := s.remember(engine.RoomConfig{Name: "demo", AnonymousWrite: true})
 	var running sync.WaitGroup
@@ -354,4 +354,18 @@ func BenchmarkGraphList(b *testing.B) {
 			}
 		})
 	}
+	b.Run("events", func(b *testing.B) {
+		for b.Loop() {
+			r := s.watch("?after=0", "")
+			for n := 0; ; n++ {
+				if e, _ := r.change(); e.kind == "current" {
+					if n != 20_000 {
+						b.Fatal(n)
+					}
+					break
+				}
+			}
+			r.cancel()
+		}
+	})
 }
