@@ -330,7 +330,7 @@ func (m *Memory) Scan(ctx context.Context, from string, yield func(graph.Entry) 
 func (m *Memory) Head() uint64 { return m.store.Head() }
 
 // maxChanges is the number of entries that Changes returns.
-const maxChanges = 256
+const maxChanges = 10_000
 
 // Changes waits until there are entries that changed after the change with the Seq
 // after, and returns some, the first of them first, removed ones too. Of an entry
