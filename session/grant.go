@@ -16,6 +16,8 @@ type Grant struct {
 	Publish, Subscribe []string
 	// Expires is when the grant ends, and what was opened with it. Zero: never.
 	Expires time.Time
+	// Anonymous means that nothing was shown, since nothing was asked for.
+	Anonymous bool
 }
 
 // MayPublish tells whether the client may send on a channel.
@@ -23,6 +25,19 @@ func (g *Grant) MayPublish(channel string) bool { return among(g.Publish, channe
 
 // MaySubscribe tells whether the client may hear what is sent on a channel.
 func (g *Grant) MaySubscribe(channel string) bool { return among(g.Subscribe, channel) }
+
+// graphChannel is the channel on which browsers synchronise the graph. A token that
+// names channels opens the graph by it.
+const graphChannel = "syncGraph"
+
+// MayWrite tells whether the client may change the graph of a room, in which
+// anonymous clients may or not.
+func (g *Grant) MayWrite(anonymous bool) bool {
+	return g.MayPublish(graphChannel) && (anonymous || !g.Anonymous)
+}
+
+// MayRead tells whether the client may read the graph of a room.
+func (g *Grant) MayRead() bool { return g.MaySubscribe(graphChannel) }
 
 func among(patterns []string, channel string) bool {
 	return patterns == nil || slices.ContainsFunc(patterns, func(pattern string) bool {
