@@ -35,7 +35,7 @@ const (
 	CodeChanged       Code = "changed"
 	CodeNoGraph       Code = "no_graph"
 	CodeGraphFull     Code = "graph_full"
-	CodeNotWritten    Code = "not_written"
+	CodeStorage       Code = "storage"
 )
 
 // codes are all of them; a code's place is its counter's.
@@ -44,7 +44,7 @@ var codes = [...]Code{
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
 	CodeBadTransfer, CodeNoTransfer, CodeBadOffset, CodeRule,
 	CodeToken, CodeTokenExpired, CodeForbidden,
-	CodeBadNode, CodeNoNode, CodeChanged, CodeNoGraph, CodeGraphFull, CodeNotWritten,
+	CodeBadNode, CodeNoNode, CodeChanged, CodeNoGraph, CodeGraphFull, CodeStorage,
 }
 
 // Error is a fault of the client, as it is told to it.

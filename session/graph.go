@@ -192,7 +192,7 @@ func graphFault(err error) *Error {
 	if broken, ok := errors.AsType[*engine.RuleError](err); ok {
 		return fault(CodeRule, "%v", broken)
 	}
-	return fault(CodeNotWritten, "a fault of the server; it may be there or not")
+	return fault(CodeStorage, "a fault of the server's disk; a change may have been made or not")
 }
 
 // nodeMessage is what the client is told of an entry.

@@ -40,11 +40,11 @@ export class RoomGraph implements Graph {
     private readonly nextId: () => number,
   ) {}
 
-  put(value: unknown, id: string = newId(), { expect }: WriteOptions = {}): Promise<GraphNode> {
+  async put(value: unknown, id: string = newId(), { expect }: WriteOptions = {}): Promise<GraphNode> {
     return this.ask({ op: 'put', node: id, data: plain(value), expect })
   }
 
-  patch(patch: unknown, id: string, { expect }: WriteOptions = {}): Promise<GraphNode> {
+  async patch(patch: unknown, id: string, { expect }: WriteOptions = {}): Promise<GraphNode> {
     return this.ask({ op: 'patch', node: id, data: plain(patch), expect })
   }
 
