@@ -1,7 +1,7 @@
 package session
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,11 +17,10 @@ import (
 // more, nothing is read of the client.
 const maxRequests = 64
 
-// request is what the client waits for: an answer to the message id. node waits for
-// the disk.
+// request is what the client waits for: the answer to the message id.
 type request struct {
 	id   uint64
-	node func(context.Context) (graph.Entry, error)
+	node func() (graph.Entry, error)
 }
 
 // aboutGraph tells whether an operation is one of the client's on the graph.
@@ -48,7 +47,7 @@ func (s *session) onGraph(m *Message, err error) bool {
 			s.unwatch(m.ID)
 		case OpGet:
 			id := m.Node
-			s.ask(request{m.ID, func(context.Context) (graph.Entry, error) { return memory.Get(id) }})
+			s.ask(request{m.ID, func() (graph.Entry, error) { return memory.Get(id) }})
 		default:
 			err = s.change(memory, m)
 		}
@@ -61,49 +60,54 @@ func (s *session) onGraph(m *Message, err error) bool {
 
 // mayGraph judges whether the client may do what it asks for.
 func (s *session) mayGraph(memory *engine.Memory, m *Message) error {
-	switch m.Op {
-	case OpGet, OpWatch, OpUnwatch:
-		if !s.grant.MayRead() {
-			return fault(CodeForbidden, "%s: the credentials do not allow reading the graph", m.Op)
-		}
-	default:
-		if !s.grant.MayWrite(s.Room.AnonymousWrite()) {
-			return fault(CodeForbidden, "%s: the credentials do not allow changing the graph", m.Op)
-		}
-	}
-	if memory == nil {
+	reads := m.Op == OpGet || m.Op == OpWatch || m.Op == OpUnwatch
+	switch {
+	case reads && !s.grant.MayRead():
+		return fault(CodeForbidden, "%s: the credentials do not allow reading the graph", m.Op)
+	case memory == nil:
 		return fault(CodeNoGraph, "%s: the server keeps no graph of this room", m.Op)
+	case !reads && !s.grant.MayWrite(memory.AnonymousWrite()):
+		return fault(CodeForbidden, "%s: the credentials do not allow changing the graph", m.Op)
 	}
 	return nil
 }
 
-// change begins a write.
+// change makes a change. It returns when that is made, and the next may come; the
+// disk is waited for beside.
 func (s *session) change(memory *engine.Memory, m *Message) error {
-	c := engine.Change{ID: m.Node, Target: m.Target}
-	switch m.Op {
-	case OpPut:
-		c.Op = engine.ChangePut
-		if c.ID == "" {
-			c.ID = uuid.NewString()
-		}
-	case OpPatch:
-		c.Op = engine.ChangePatch
-	case OpRemove:
-		c.Op = engine.ChangeRemove
-	case OpLink:
-		c.Op = engine.ChangeLink
-	}
-	var err error
-	if c.Is, err = expectation(m.Expect); err != nil {
+	c, err := expectation(m.Expect)
+	if err != nil {
 		return fault(CodeBadMessage, "%s: expect: %v", m.Op, err)
 	}
-	if c.Value, err = nodeValue(m.Content); err != nil {
+	value, err := nodeValue(m.Content)
+	if err != nil {
 		return fault(CodeBadData, "%s: data: %v", m.Op, err)
 	}
-	if n := len(c.Value); n > s.Limits.Message {
+	if n := len(value); n > s.Limits.Message {
 		return fault(CodeTooLarge, "%s: data: %d bytes, at most %d", m.Op, n, s.Limits.Message)
 	}
-	s.ask(request{m.ID, memory.Begin(s.ctx, c)})
+	began, done := make(chan struct{}), make(chan struct{})
+	c.By, c.Began = cmp.Or(s.grant.User, s.seat.ID()), func() { close(began) }
+	op, id, target := m.Op, m.Node, m.Target
+	var made graph.Entry
+	s.tasks.Go(func() {
+		defer close(done)
+		switch op {
+		case OpPut:
+			made, err = memory.Put(s.ctx, cmp.Or(id, uuid.NewString()), value, c)
+		case OpPatch:
+			made, err = memory.Patch(s.ctx, id, value, c)
+		case OpRemove:
+			made, err = memory.Remove(s.ctx, id, c)
+		case OpLink:
+			made, err = memory.Link(s.ctx, id, target, c)
+		}
+	})
+	select {
+	case <-began:
+	case <-done:
+	}
+	s.ask(request{m.ID, func() (graph.Entry, error) { <-done; return made, err }})
 	return nil
 }
 
@@ -121,23 +125,23 @@ func nodeValue(c engine.Content) (json.RawMessage, error) {
 var errExpect = errors.New(`must be "absent", "exists" or a timestamp, {"physical":…,"logical":…}`)
 
 // expectation reads the field expect.
-func expectation(text []byte) (engine.Expect, error) {
+func expectation(text []byte) (engine.Change, error) {
 	switch string(text) {
 	case "":
-		return engine.Expect{}, nil
+		return engine.Change{}, nil
 	case `"absent"`:
-		return engine.Expect{Absent: true}, nil
+		return engine.Change{Absent: true}, nil
 	case `"exists"`:
-		return engine.Expect{Exists: true}, nil
+		return engine.Change{Exists: true}, nil
 	}
 	var t struct {
 		Physical *int64
 		Logical  *uint64
 	}
 	if err := json.Unmarshal(text, &t); err != nil || t.Physical == nil || t.Logical == nil {
-		return engine.Expect{}, errExpect
+		return engine.Change{}, errExpect
 	}
-	return engine.Expect{Timestamp: &graph.Timestamp{Physical: *t.Physical, Logical: *t.Logical}}, nil
+	return engine.Change{Timestamp: &graph.Timestamp{Physical: *t.Physical, Logical: *t.Logical}}, nil
 }
 
 // ask queues a request behind those before. While there are too many it waits.
@@ -160,7 +164,7 @@ func (s *session) answer() {
 		case <-s.ctx.Done():
 			return
 		case r := <-s.requests:
-			e, err := r.node(s.ctx)
+			e, err := r.node()
 			if errors.Is(err, engine.ErrClosed) {
 				s.end(seatEnd(err, s.Limits.Pending)) // the client asks again
 				return

@@ -93,6 +93,7 @@ type session struct {
 	tasks   sync.WaitGroup // all goroutines but the reader
 	replies chan reply
 	nodes   chan [][]byte // messages of the graph, as they are written
+	telling chan struct{} // has room for the one watch that tells
 	wake    chan struct{} // has room for one token; the writer waits for it
 	pings   pings
 	decided atomic.Pointer[End] // by the reader, before it is said
@@ -123,6 +124,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 		conn: conn, Config: cfg,
 		replies: make(chan reply, maxReplies),
 		nodes:   make(chan [][]byte, 1),
+		telling: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)

@@ -66,21 +66,46 @@ func (w *watcher) run(ctx context.Context) {
 				return
 			}
 		}
-		entries, err := w.memory.Changes(ctx, w.after)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			s.end(seatEnd(err, s.Limits.Pending)) // the client comes back, and resumes
-			return
-		}
-		for len(entries) > 0 {
-			var piece [][]byte
-			if piece, entries = w.piece(entries); len(piece) > 0 && !s.tell(ctx, piece) {
-				return
+		if err := w.tellChanges(ctx); err != nil {
+			if ctx.Err() == nil {
+				s.end(seatEnd(err, s.Limits.Pending)) // the client comes back, and resumes
 			}
+			return
 		}
 	}
+}
+
+// tellChanges waits for changes, and tells of some. One watch of the session does so
+// at a time: changes that wait for others to be told are not kept in memory.
+func (w *watcher) tellChanges(ctx context.Context) error {
+	s := w.session
+	entries, err := w.memory.Changes(ctx, w.after)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.telling <- struct{}{}:
+	default:
+		entries = nil
+		select {
+		case s.telling <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer func() { <-s.telling }()
+	if entries == nil {
+		if entries, err = w.memory.Changes(ctx, w.after); err != nil {
+			return err
+		}
+	}
+	for len(entries) > 0 {
+		var piece [][]byte
+		if piece, entries = w.piece(entries); len(piece) > 0 && !s.tell(ctx, piece) {
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // piece encodes the first entries, as many as are written at once, and returns the
