@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"os"
 
 	"go.etcd.io/bbolt"
@@ -17,7 +18,7 @@ import (
 // length makes it read outside of the file, which ends the process (so does its own
 // Tx.Check, whose goroutine nobody can guard). The format is that of
 // go.etcd.io/bbolt/internal/common, version 2.
-func (s *Store) check(path string) error {
+func check(path string, log *slog.Logger) error {
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
 	}
@@ -40,7 +41,7 @@ func (s *Store) check(path string) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if fellBack {
-		s.log.Warn("the store's newest state is damaged, the one before it is used: the last commit may be lost", "file", path)
+		log.Warn("the store's newest state is damaged, the one before it is used: the last commit may be lost", "file", path)
 	}
 	return err
 }
@@ -53,6 +54,8 @@ const (
 	branchPage   = 0x01
 	leafPage     = 0x02
 	freelistPage = 0x10
+
+	noFreelist = 1<<64 - 1 // in a meta, for the page of the list
 )
 
 var native = binary.NativeEndian // so is bbolt's
@@ -98,7 +101,11 @@ func (c *checker) run() (fellBack bool, err error) {
 	if err := c.tree(native.Uint64(meta[16:]), nil, nil); err != nil {
 		return false, err
 	}
-	if err := c.free(native.Uint64(meta[32:])); err != nil {
+	free := native.Uint64(meta[32:])
+	if free == noFreelist { // every page that belongs to nothing is free
+		return good < 2, nil
+	}
+	if err := c.free(free); err != nil {
 		return false, err
 	}
 	for id, owned := range c.owned {

@@ -81,7 +81,7 @@ func (s *Store) open(path string) (err error) {
 			err = fmt.Errorf("store: open %s: %w", path, err)
 		}
 	}()
-	if err := s.check(path); err != nil {
+	if err := check(path, s.log); err != nil {
 		return err
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})

@@ -1,0 +1,195 @@
+package graph
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Scan calls yield with every entry of a graph, in any order, until that returns false.
+// The entries are the callee's to keep.
+type Scan func(yield func(Entry) bool) error
+
+// Fetch returns an entry, and whether there is one.
+type Fetch func(id string) (Entry, bool, error)
+
+const (
+	// MaxWhole is the number of bytes of JSON up to which an answer can be one message.
+	MaxWhole = 12 << 20
+	// window is how far the changes of a graph may differ in order between those who are
+	// connected.
+	window = 60 * time.Second
+)
+
+// Answer is what somebody lacks of a graph. It is for one goroutine.
+type Answer struct {
+	fetch Fetch
+	// asked is the highest timestamp that who asked may have; last is ours.
+	asked, last Timestamp
+	all         bool
+	items       []item
+	values      map[string]Entry // those of the items, while they are not too large
+	live        map[string]bool  // the nodes that exist
+}
+
+// item is an entry without its value.
+type item struct {
+	id        string
+	timestamp Timestamp
+	seq       uint64
+	size      int
+	removed   bool
+	live      bool
+	lacked    bool
+	edges     []string
+	// has is the timestamp up to which who asked may have the node.
+	has Timestamp
+}
+
+// NewAnswer returns what is lacked by one who asks with the timestamp asked, the highest
+// that it has applied; last is ours.
+//
+// If asked is zero, or not one of an entry that is Live, that is everything (to one
+// with the zero Timestamp not the removals: it has nothing). Otherwise it
+// was connected with us then, give or take a minute, and it is what is as new or newer,
+// what came after a minute before that, and nodes with an edge to a node of those.
+//
+// This takes for granted that nothing is missing below asked. Batches keeps that true
+// when it is interrupted, but live operations that reach the asker meanwhile do not: who
+// has not had the whole of an answer must, when it asks again, be answered as if
+// it had asked with the lesser of both timestamps.
+//
+// Scan is called once, fetch while the answer is taken, if it is large.
+func NewAnswer(scan Scan, fetch Fetch, asked, last Timestamp) (*Answer, error) {
+	a := &Answer{fetch: fetch, asked: asked, last: last}
+	var met *item
+	err := a.read(scan, func(it *item) {
+		it.has = asked
+		if it.live && !asked.IsZero() && it.timestamp == asked && (met == nil || it.seq < met.seq) {
+			met = it
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.all = met == nil
+	if a.all {
+		for i := range a.items {
+			it := &a.items[i]
+			it.lacked = !asked.IsZero() || !it.removed
+		}
+		a.keep()
+		return a, nil
+	}
+	since := met.seq - min(met.seq, uint64(window.Microseconds()))
+	lacked := make(map[string]bool)
+	for i := range a.items {
+		it := &a.items[i]
+		it.lacked = it.timestamp.Compare(asked) >= 0 || it.seq > since
+		if it.lacked && !it.removed {
+			lacked[it.id] = true
+		}
+	}
+	for i := range a.items {
+		it := &a.items[i]
+		it.lacked = it.lacked || slices.ContainsFunc(it.edges, func(id string) bool { return lacked[id] })
+	}
+	a.keep()
+	return a, nil
+}
+
+// Against returns what the sender of a full state lacks or has older, as far as a graph
+// knows of it.
+func Against(scan Scan, fetch Fetch, full *FullState, last Timestamp) (*Answer, error) {
+	a := &Answer{fetch: fetch, last: last}
+	theirs := make(map[string]*Entry, len(full.Nodes))
+	for i := range full.Nodes {
+		theirs[full.Nodes[i].ID] = &full.Nodes[i]
+	}
+	a.all = len(theirs) == 0
+	err := a.read(scan, func(it *item) {
+		e, known := theirs[it.id]
+		if known {
+			it.has = e.Timestamp
+			it.lacked = it.timestamp.After(e.Timestamp)
+		} else {
+			it.lacked = !it.removed
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.keep()
+	return a, nil
+}
+
+// read reads all entries, with values only while they are not too many.
+func (a *Answer) read(scan Scan, each func(*item)) error {
+	a.live = make(map[string]bool)
+	a.values = make(map[string]Entry)
+	size := 0
+	err := scan(func(e Entry) bool {
+		it := item{id: e.ID, timestamp: e.Timestamp, seq: e.Seq, removed: e.Removed, live: e.Live, edges: e.Edges,
+			size: 2*len(e.ID) + len(e.Value) + len(e.Extra) + 80}
+		for _, id := range e.Edges {
+			it.size += len(id) + 3
+		}
+		if !e.Removed {
+			a.live[e.ID] = true
+		}
+		size += it.size
+		if a.values != nil {
+			a.values[e.ID] = e
+			if size > 2*MaxWhole {
+				a.values = nil
+			}
+		}
+		a.items = append(a.items, it)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("reading the graph: %w", err)
+	}
+	for i := range a.items {
+		each(&a.items[i])
+	}
+	return nil
+}
+
+// keep leaves the items that are lacked, the oldest first.
+func (a *Answer) keep() {
+	a.items = slices.DeleteFunc(a.items, func(it item) bool {
+		if !it.lacked {
+			delete(a.values, it.id)
+		}
+		return !it.lacked
+	})
+	slices.SortFunc(a.items, func(x, y item) int {
+		return cmp.Or(x.timestamp.Compare(y.timestamp), cmp.Compare(x.id, y.id))
+	})
+}
+
+// Empty tells whether nothing is lacked.
+func (a *Answer) Empty() bool { return len(a.items) == 0 }
+
+// entry reads an item's entry, with the edges to nodes that exist. It is not there if it has
+// changed since it was scanned.
+func (a *Answer) entry(it *item) (Entry, bool, error) {
+	e, ok := a.values[it.id]
+	if !ok {
+		var err error
+		if e, ok, err = a.fetch(it.id); err != nil {
+			return e, false, fmt.Errorf("reading node %q: %w", it.id, err)
+		}
+	}
+	return e, ok && e.Timestamp == it.timestamp && e.Removed == it.removed, nil
+}
+
+// served are the edges to nodes that exist.
+func (a *Answer) served(edges []string) []string {
+	if !slices.ContainsFunc(edges, func(id string) bool { return !a.live[id] }) {
+		return edges
+	}
+	return slices.DeleteFunc(slices.Clone(edges), func(id string) bool { return !a.live[id] })
+}
