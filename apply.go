@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
 // ErrClosed is what a closed server says.
@@ -76,9 +78,16 @@ func (s *Server) apply(cfg Config) error {
 	if err := s.open(fresh); err != nil {
 		return err
 	}
-	if err := s.pool.SetRelays(cfg.Relays); err != nil {
+	remembering, err := s.remember(stay)
+	if err == nil {
+		if err = s.pool.SetRelays(cfg.Relays); err != nil {
+			err = fmt.Errorf("set the relays: %w", err)
+		}
+	}
+	if err != nil {
 		s.close(names(fresh))
-		return fmt.Errorf("set the relays: %w", err)
+		s.forget(remembering)
+		return err
 	}
 	for name := range s.demanded {
 		if _, ok := find(cfg.Rooms, name); ok || slices.Contains(gone, name) {
@@ -96,6 +105,10 @@ func (s *Server) apply(cfg Config) error {
 				s.log.Error("the room's rules are not in effect", "room", room.Name, "error", err)
 			}
 			r.SetSeats(room.Seats)
+			r.SetAnonymousWrite(room.AnonymousWrite)
+			if !room.Memory {
+				s.forget([]*engine.Room{r})
+			}
 		}
 	}
 	s.dismiss(gone)
@@ -115,6 +128,33 @@ func (s *Server) open(rooms []Room) error {
 		s.log.Debug("room opened", "room", room.Name)
 	}
 	return nil
+}
+
+// remember has open rooms keep their graphs that are to, and returns those that did
+// not before.
+func (s *Server) remember(rooms []Room) (fresh []*engine.Room, err error) {
+	for _, room := range rooms {
+		r, ok := s.node.Room(room.Name)
+		if !ok || !room.Memory || r.Memory() != nil {
+			continue
+		}
+		if err := r.Remember(room.Password); err != nil {
+			return fresh, err
+		}
+		fresh = append(fresh, r)
+	}
+	return fresh, nil
+}
+
+// forget has rooms keep their graphs no longer. What is on the disk stays there.
+func (s *Server) forget(rooms []*engine.Room) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	for _, r := range rooms {
+		if err := r.Forget(ctx); err != nil {
+			s.log.Warn("a room's memory was not closed well", "room", r.Name(), "error", err)
+		}
+	}
 }
 
 // dismiss has nobody come back to rooms that are to be closed.

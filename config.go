@@ -97,6 +97,9 @@ func (c Config) Validate() error {
 		if slices.ContainsFunc(c.Rooms[:i], func(r Room) bool { return r.Name == room.Name }) {
 			errs = append(errs, fmt.Errorf("room %q is configured twice", room.Name))
 		}
+		if room.AnonymousWrite && !room.Memory {
+			errs = append(errs, fmt.Errorf("room %q: anonymous write needs memory", room.Name))
+		}
 		for _, channel := range room.Redeliver {
 			if !engine.ValidChannel(channel) {
 				errs = append(errs, fmt.Errorf("room %q: channel %q: %w", room.Name, channel, engine.ErrChannelName))

@@ -80,6 +80,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		"channel":               {directive: "room demo {\nredeliver chat @_ping\n}", want: `channel "@_ping"`},
 		"redeliver twice":       {directive: "room demo {\nredeliver a\nredeliver b\n}", want: `option "redeliver" is given twice`},
 		"durable":               {directive: "room demo {\ndurable yes\n}", want: "wrong argument count"},
+		"memory":                {directive: "room demo {\nmemory 1GiB\n}", want: "wrong argument count"},
+		"anonymous":             {directive: "room demo {\nanonymous read\n}", want: `anonymous can only be write, not "read"`},
 		"channel without name":  {directive: "room demo {\nchannel\n}", want: "wrong argument count"},
 		"channel's name":        {directive: "room demo {\nchannel @_ping\n}", want: `channel "@_ping"`},
 		"channel twice":         {directive: "room demo {\nchannel a\nchannel a\n}", want: `channel "a" of room "demo" is configured twice`},

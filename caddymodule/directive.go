@@ -30,6 +30,8 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			identity session|server
 //			redeliver <channel...>
 //			durable
+//			memory
+//			anonymous write
 //			channel <name> {
 //				max_size <size>
 //				rate     <messages>/<time>
@@ -157,6 +159,20 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 			room.Durable = true
+		case "memory":
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			room.Memory = true
+		case "anonymous":
+			var what string
+			if !d.AllArgs(&what) {
+				return d.ArgErr()
+			}
+			if what != "write" {
+				return d.Errf("anonymous can only be write, not %q", what)
+			}
+			room.AnonymousWrite = true
 		case "sessions":
 			var n string
 			if !d.AllArgs(&n) {
@@ -167,7 +183,7 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 				return d.Errf("sessions of room %q: %q is not a positive number", room.Name, n)
 			}
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable, sessions and channel", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable, memory, anonymous, sessions and channel", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)

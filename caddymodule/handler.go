@@ -85,6 +85,15 @@ type Room struct {
 	// survive the end of the process.
 	Durable bool `json:"durable,omitempty"`
 
+	// Whether the server keeps the room's graph, in the storage folder: it brings
+	// browsers up to date when no other is there, and serves the graph over HTTP.
+	// Default: false; what it kept before stays in the folder.
+	Memory bool `json:"memory,omitempty"`
+
+	// Whether everybody in the room may write to its graph over HTTP and by
+	// sessions. Default: false, only those who have shown credentials.
+	AnonymousWrite bool `json:"anonymous_write,omitempty"`
+
 	// What may be sent on channels. Default: anything, on all.
 	Channels []Channel `json:"channels,omitempty"`
 
@@ -187,7 +196,7 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 			return nil, fmt.Errorf("room %q: %w", room.Name, err)
 		}
 		slices.Sort(room.Redeliver) // to compare them
-		room.Durable = r.Durable
+		room.Durable, room.Memory, room.AnonymousWrite = r.Durable, r.Memory, r.AnonymousWrite
 		for _, c := range r.Channels {
 			rule, err := c.rule(repl)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type page struct {
 	nonce  map[string]byte
 	all    []*pageLink
 	closed bool
+	hears  func(peer string, m *frame.Message)
 }
 
 type received struct {
@@ -57,13 +59,19 @@ const pageAnnounce = 2500 * time.Millisecond
 // openPage opens a page in the room of a database. endpoint stands for the page
 // load: a reload has another endpoint and the same id.
 func openPage(t *testing.T, net *memnet.Network, load, id, database, password string) *page {
+	return openPageIn(t, net, load, id, engine.AppRoom(database), password, nil)
+}
+
+// openPageIn is openPage for a GenosRTC room. hears is told of links, before anything
+// comes by them, and of messages, with a nil one of links; it may call the page.
+func openPageIn(t *testing.T, net *memnet.Network, load, id, room, password string, hears func(peer string, m *frame.Message)) *page {
 	p := &page{
 		t: t, id: id, endpoint: net.Endpoint(load), stop: make(chan struct{}),
 		links: map[string]*pageLink{}, dials: map[string]*pageLink{}, dialed: map[string]time.Time{},
-		types: map[string]string{}, nonce: map[string]byte{},
+		types: map[string]string{}, nonce: map[string]byte{}, hears: hears,
 	}
 	ready := make(chan struct{})
-	sig, err := p.endpoint.Open(engine.AppRoom(database), password, func(s engine.Signal) { <-ready; p.signal(s) })
+	sig, err := p.endpoint.Open(room, password, func(s engine.Signal) { <-ready; p.signal(s) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +142,7 @@ func (p *page) dial(peer string) {
 
 func (l *pageLink) LinkOpen() {
 	p := l.page
+	defer p.told(l.peer, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.open = true
@@ -152,6 +161,10 @@ func (l *pageLink) LinkFrame(b []byte) {
 		return
 	}
 	p := l.page
+	if p.hears != nil && !strings.HasPrefix(m.Channel, "@_") {
+		p.told(l.peer, m)
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.links[l.peer] != l {
@@ -168,6 +181,12 @@ func (l *pageLink) LinkFrame(b []byte) {
 		p.drop(l)
 	default:
 		p.got = append(p.got, received{l.peer, m.Channel, m.Content})
+	}
+}
+
+func (p *page) told(peer string, m *frame.Message) {
+	if p.hears != nil {
+		p.hears(peer, m)
 	}
 }
 

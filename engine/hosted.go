@@ -26,13 +26,13 @@ type hosted struct {
 }
 
 // host adds a hosted peer and announces it.
-func (r *Room) host(typ string) *hosted {
+func (r *Room) host(id, typ string) *hosted {
 	nonces, err := lru.NewLRU[string, byte](maxNonces, nil)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
 	h := &hosted{
-		id:     newPeerID(),
+		id:     id,
 		typ:    typ,
 		seats:  make(map[*Seat]struct{}),
 		pairs:  make(map[string]*pair),

@@ -158,7 +158,7 @@ func (r *Room) speaker(s *Seat, identity Identity, id string) {
 	}
 	s.identity, s.hosted, s.id = identity, r.server, id
 	if identity == IdentitySession {
-		s.hosted = r.host(TypeSession)
+		s.hosted = r.host(newPeerID(), TypeSession)
 		if id == "" {
 			s.id = s.hosted.id
 		}

@@ -33,8 +33,7 @@ type keeper struct {
 	closed  bool
 }
 
-func newKeeper(n *Node, room string, log *slog.Logger) *keeper {
-	s := n.store
+func newKeeper(n *Node, s *store.Store, room string, log *slog.Logger) *keeper {
 	k := &keeper{
 		store: s, room: room, log: log, clock: n.clock, jitter: n.jitter,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), closing: make(chan struct{}),

@@ -40,6 +40,9 @@ type Limits struct {
 	// Handshakes is the number of links that may be opening at once in the
 	// process. Offers beyond it wait while they are fresh. Default 128.
 	Handshakes int
+	// Graph is the number of bytes that the nodes of a room's graph can have. New
+	// ones beyond it are refused; what is there can still be changed. Default 1 GiB.
+	Graph int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -57,6 +60,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.RemotesPerRoom, 4_096)
 	set(&l.Journal, 64<<20)
 	set(&l.Handshakes, 128)
+	if l.Graph <= 0 {
+		l.Graph = 1 << 30
+	}
 	return l
 }
 

@@ -200,6 +200,9 @@ func (l *link) LinkFrame(b []byte) {
 	case m == nil:
 	case strings.HasPrefix(m.Channel, internalPrefix):
 		l.internal(m)
+	case l.room.syncs != nil:
+		c.messagesIn.Add(1)
+		l.room.syncs.heard(l, m)
 	default:
 		c.messagesIn.Add(1)
 		rule := l.room.rule(m.Channel)

@@ -348,6 +348,9 @@ func (r *Room) linkOpened(l *link) {
 	}
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
 	r.sendWaiting(p)
+	if r.syncs != nil {
+		r.syncs.linked(l)
+	}
 	r.dial()
 }
 
@@ -356,6 +359,9 @@ func (r *Room) linkOpened(l *link) {
 // then.
 func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 	p := l.pair
+	if r.syncs != nil {
+		r.syncs.unlinked(l)
+	}
 	switch l {
 	case p.attempt:
 		p.attempt = nil

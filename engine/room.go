@@ -44,6 +44,12 @@ type RoomConfig struct {
 	Rules []Rule
 	// Seats is the number of seats and readers that it has. 0: Limits.SeatsPerRoom.
 	Seats int
+	// Memory has the room keep its graph: see Room.Memory. Without it what it kept
+	// before stays on the disk.
+	Memory bool
+	// AnonymousWrite lets everybody in the room write to its graph, and not only
+	// those who have shown credentials. It is for who asks, the engine does not.
+	AnonymousWrite bool
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -70,6 +76,12 @@ type Room struct {
 	tasks sync.WaitGroup
 	// keeper has seats outlive the process.
 	keeper *keeper
+
+	memory         atomic.Pointer[Memory] // the room's graph; nil: it keeps none
+	anonymousWrite atomic.Bool
+	// syncs is the graph that the room is the sync room of; nil for a room of
+	// channels.
+	syncs *Memory
 
 	// What follows belongs to the actor.
 	identity  Identity
@@ -119,8 +131,8 @@ type job struct {
 	run  func()
 }
 
-func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
-	r := &Room{
+func newRoom(n *Node, cfg RoomConfig) *Room {
+	return &Room{
 		node:      n,
 		name:      cfg.Name,
 		password:  sha256.Sum256([]byte(cfg.Password)),
@@ -142,6 +154,11 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
 	}
+}
+
+func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
+	r := newRoom(n, cfg)
+	r.anonymousWrite.Store(cfg.AnonymousWrite)
 	if err := r.SetRules(cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -153,19 +170,37 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	sig, err := n.signaling.Open(AppRoom(cfg.Name), cfg.Password, r.deliver)
+	id := newPeerID()
+	if cfg.Memory {
+		m, err := openMemory(r, cfg.Password, id)
+		if err != nil {
+			return nil, errors.Join(err, r.closeJournal())
+		}
+		r.memory.Store(m)
+	}
+	r.keeper = newKeeper(n, n.store, cfg.Name, r.log)
+	if err := r.start(AppRoom(cfg.Name), cfg.Password, id, func() { r.restore(seats) }); err != nil {
+		r.keeper.close()
+		return nil, errors.Join(err, r.closeJournal(), r.Forget(context.Background()))
+	}
+	return r, nil
+}
+
+// start opens the room's signaling and runs the actor, whose first act is to
+// host the server's peer, and then begun.
+func (r *Room) start(id, password, server string, begun func()) error {
+	sig, err := r.node.signaling.Open(id, password, r.deliver)
 	if err != nil {
-		return nil, errors.Join(err, r.closeJournal())
+		return err
 	}
 	r.signaling = sig
-	r.keeper = newKeeper(n, cfg.Name, r.log)
 	go r.run()
 	r.post(func() {
-		r.server = r.host(TypeServer)
-		r.restore(seats)
+		r.server = r.host(server, TypeServer)
+		begun()
 		r.after(watchEvery, r.tick)
 	})
-	return r, nil
+	return nil
 }
 
 // Name returns the database name.
@@ -295,6 +330,8 @@ func (r *Room) now() time.Time { return r.node.clock.Now() }
 // node with the same storage. It is idempotent.
 func (r *Room) Close(ctx context.Context) error {
 	var links []*link
+	forgotten := make(chan error, 1)
+	go func() { forgotten <- r.Forget(ctx) }()
 	r.ask(func() {
 		if r.closing {
 			return
@@ -335,6 +372,9 @@ func (r *Room) Close(ctx context.Context) error {
 	r.keeper.close()
 	if err := r.closeJournal(); err != nil {
 		r.log.Warn("the room's journal was not closed well", "error", err)
+	}
+	if err := <-forgotten; err != nil {
+		r.log.Warn("the room's memory was not closed well", "error", err)
 	}
 
 	ended := make(chan struct{})

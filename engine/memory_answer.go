@@ -1,0 +1,305 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/graph"
+)
+
+const (
+	// maxAnswers is how many peers of a room are answered at once; the others wait.
+	maxAnswers = 4
+	// answerPiece is the size, in bytes of JSON, of the messages that an answer is cut
+	// into if it is too large for one.
+	answerPiece = 256 << 10
+	// replyTime is how long a peer that knows more than we do is waited for before it
+	// is sent everything: when it has shown what it has, the difference will do.
+	replyTime = 300 * time.Millisecond
+	// askAgain is when a peer is asked once more that has not said anything on the
+	// channel: it may have begun to listen after its link had opened. maxAsks bounds it.
+	askAgain = 2 * time.Second
+	maxAsks  = 3
+	// wholeAgain is how soon after everything a peer can get it again: one that comes
+	// into a room asks at each of its links, and all hear it each time.
+	wholeAgain = 10 * time.Second
+	// slowAgain is when a peer is tried again whose link has too much to send.
+	slowAgain = 100 * time.Millisecond
+	// missedAgain is when peers are asked for what the disk did not take.
+	missedAgain = 10 * time.Second
+	// burialBurst is how many messages with removals may follow each other; then it
+	// is one a second.
+	burialBurst = 20
+)
+
+// asker is what is between the memory and a peer with a link.
+type asker struct {
+	link     *link
+	linked   time.Time
+	asks     int
+	spoke    bool      // it was heard on the channel
+	replied  bool      // it has answered our question
+	answered uint64    // it has all up to this Seq; 0: it was not answered yet
+	whole    time.Time // when everything was last sent
+	held     *graph.Timestamp
+	waiting  *question
+	working  *question
+}
+
+// question is what a peer is to be told: the difference to what it has (full), what
+// changed after a Seq (since), or what is lacking below its time (at).
+type question struct {
+	full  *graph.FullState
+	since uint64
+	at    graph.Timestamp
+	last  graph.Timestamp // the clock when the answer is begun
+	tail  bool            // what has changed while another answer was made
+}
+
+func (q *question) everything() bool { return q.full == nil && q.since == 0 }
+
+// linked greets a peer: it is asked what we lack.
+func (m *Memory) linked(l *link) {
+	a := &asker{link: l, linked: m.room.now()}
+	m.askers[l] = a
+	m.ask(a)
+}
+
+func (m *Memory) unlinked(l *link) { delete(m.askers, l) }
+
+func (m *Memory) ask(a *asker) {
+	if m.askers[a.link] != a || a.spoke || a.asks == maxAsks {
+		return
+	}
+	a.asks++
+	frames, err := m.encode(graph.EncodeSync(m.replica.Last()))
+	if err == nil {
+		err = a.link.out.put(ChannelGraph, &outgoing{frames: frames})
+	}
+	if err != nil {
+		m.room.node.counters.drop("graph: question not sent")
+	}
+	m.room.after(askAgain, func() { m.ask(a) })
+}
+
+// asked takes the question of a peer whose highest time is at.
+func (m *Memory) asked(a *asker, at graph.Timestamp) {
+	now := m.room.now()
+	switch {
+	case a.working != nil && a.working.everything(), at.IsZero() && now.Sub(a.whole) < wholeAgain:
+		// The answer is on its way.
+	case at.IsZero():
+		m.queue(a, question{})
+	case a.answered > 0 && at.Compare(m.replica.Last()) >= 0:
+		// What came since its last answer it has.
+	case a.answered > 0:
+		m.queue(a, question{since: a.answered})
+	case !a.replied && now.Sub(a.linked) < replyTime:
+		a.held = &at
+		m.room.after(replyTime, func() { m.replied(a) })
+	default:
+		m.queue(a, question{at: m.trust.believed(a.link.pair.remote, at)})
+	}
+}
+
+// replied goes on with a question that waited for the peer's own answer.
+func (m *Memory) replied(a *asker) {
+	a.replied = true
+	if a.held != nil && m.askers[a.link] == a {
+		at := *a.held
+		a.held = nil
+		m.queue(a, question{at: m.trust.believed(a.link.pair.remote, at)})
+	}
+}
+
+// compare has a peer that has shown all it has be sent what it lacks. If everything
+// is on its way already, it will show again what it has, should that be more.
+func (m *Memory) compare(a *asker, full *graph.FullState) {
+	a.replied, a.held = true, nil
+	if a.working == nil || !a.working.everything() {
+		m.queue(a, question{full: full})
+	}
+}
+
+// behind has a peer be sent later what its link could not take.
+func (m *Memory) behind(a *asker) {
+	m.room.node.counters.drop("graph: a slow peer is told later")
+	m.queue(a, question{since: m.store.Staged() - 1, tail: true})
+}
+
+// queue notes a question. A peer has one at most that waits, the one that asks for
+// most.
+func (m *Memory) queue(a *asker, q question) {
+	switch w := a.waiting; {
+	case w == nil, q.full != nil:
+		a.waiting = &q
+	case w.full != nil:
+	case w.since > 0 && q.since > 0:
+		w.since, w.tail = min(w.since, q.since), w.tail && q.tail
+	case q.since == 0:
+		a.waiting = &q
+	}
+	m.work()
+}
+
+// work begins as many answers as may be under way.
+func (m *Memory) work() {
+	for l, a := range m.askers {
+		if m.answering >= maxAnswers || m.room.closing {
+			return
+		}
+		if a.waiting == nil || a.working != nil {
+			continue
+		}
+		q := a.waiting
+		q.last = m.replica.Last()
+		a.waiting, a.working = nil, q
+		m.trust.begin(l.pair.remote, q)
+		m.answering++
+		head := m.store.Staged()
+		m.room.tasks.Go(func() {
+			ok := m.answer(l, q, head)
+			m.room.post(func() { m.answeredUpTo(a, q, head, ok) })
+		})
+	}
+}
+
+// answeredUpTo goes on after an answer.
+func (m *Memory) answeredUpTo(a *asker, q *question, head uint64, ok bool) {
+	m.answering--
+	a.working = nil
+	if ok {
+		m.trust.end(a.link.pair.remote)
+		a.answered = max(a.answered, head)
+		if q.everything() {
+			a.whole = m.room.now()
+		}
+		// What others changed meanwhile they may have told those that they had a
+		// link with, of which this peer perhaps was none yet.
+		if m.store.Staged() > head && !q.tail && m.askers[a.link] == a {
+			m.queue(a, question{since: head, tail: true})
+		}
+	}
+	m.work()
+}
+
+// answer tells a peer what it lacks of all up to head. It reports whether the peer
+// has it.
+func (m *Memory) answer(l *link, q *question, head uint64) bool {
+	// The answer is made of what is on the disk.
+	if err := m.store.Wait(context.Background(), head); err != nil {
+		m.room.log.Warn("a peer is answered from before the disk failed", "peer", l.pair.remote, "error", err)
+	}
+	s := &stream{memory: m, link: l}
+	if frames := m.whole.of(head); frames != nil && q.everything() && q.at.IsZero() {
+		return s.put(frames) && s.flush()
+	}
+	answer, err := m.plan(q)
+	if err != nil {
+		m.room.log.Error("a peer is not answered", "peer", l.pair.remote, "error", err)
+		return false
+	}
+	if q.everything() {
+		if data := answer.Whole(); data != nil {
+			if frames, err := m.encode(data); err == nil {
+				if q.at.IsZero() {
+					m.whole.keep(head, frames)
+				}
+				return s.put(frames) && s.flush()
+			}
+		}
+	}
+	for data := range answer.Batches(answerPiece) {
+		frames, err := m.encode(data)
+		if err != nil {
+			m.room.node.counters.drop("graph: too large for peers")
+			continue
+		}
+		if !s.put(frames) {
+			return false
+		}
+	}
+	return s.flush()
+}
+
+// plan decides what a peer is told.
+func (m *Memory) plan(q *question) (*graph.Answer, error) {
+	scan := func(yield func(graph.Entry) bool) error { return m.store.Scan("", yield) }
+	fetch := m.store.Committed
+	switch {
+	case q.full != nil:
+		return graph.Against(scan, fetch, q.full, q.last)
+	case q.since > 0:
+		return graph.NewAnswer(func(yield func(graph.Entry) bool) error {
+			return m.store.Scan("", func(e graph.Entry) bool { return e.Seq <= q.since || yield(e) })
+		}, fetch, unknownTime, q.last)
+	}
+	return graph.NewAnswer(scan, fetch, q.at, q.last)
+}
+
+// stream sends messages to a peer, of which two are under way at most.
+type stream struct {
+	memory *Memory
+	link   *link
+	under  []chan error
+}
+
+// put sends a message. It waits while there are too many under way, and reports
+// false when the link has ended.
+func (s *stream) put(frames [][]byte) bool {
+	if len(s.under) == 2 && !s.next() {
+		return false
+	}
+	done := make(chan error, 1)
+	for {
+		err := s.link.out.put(ChannelGraph, &outgoing{frames: frames, report: func(passed int, err error) {
+			if err != nil || passed == len(frames) {
+				select {
+				case done <- err:
+				default: // it is known already
+				}
+			}
+		}})
+		switch err {
+		case nil:
+			s.under = append(s.under, done)
+			return true
+		case ErrPeerSlow:
+			if !s.memory.pause(slowAgain) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// next waits until the first message under way has arrived.
+func (s *stream) next() bool {
+	err := <-s.under[0]
+	s.under = s.under[1:]
+	return err == nil
+}
+
+// flush waits until all have.
+func (s *stream) flush() bool {
+	for len(s.under) > 0 {
+		if !s.next() {
+			return false
+		}
+	}
+	return true
+}
+
+// pause waits, and reports false when the room ends.
+func (m *Memory) pause(d time.Duration) bool {
+	passed := make(chan struct{})
+	stop := m.room.node.clock.AfterFunc(d, func() { close(passed) })
+	select {
+	case <-passed:
+		return true
+	case <-m.room.stopping:
+		stop()
+		return false
+	}
+}

@@ -1,0 +1,276 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/graph"
+	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
+	"github.com/genosrtc/caddy-genosrtc/engine/store"
+)
+
+// remembering opens a node that keeps the graph of the room demo in a folder, until
+// stop is called.
+func remembering(t *testing.T, net *memnet.Network, load, dir string) (m *engine.Memory, stop func()) {
+	t.Helper()
+	s, err := store.Open(filepath.Join(dir, "genosrtc.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := net.Endpoint(load)
+	n := engine.New(engine.Config{Signaling: e, Transport: e, Dir: dir, Store: s, Logger: slog.New(slog.DiscardHandler)})
+	r, err := n.Open(engine.RoomConfig{Name: "demo", Memory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := errors.Join(n.Close(context.Background()), s.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(stop)
+	return r.Memory(), stop
+}
+
+// memoryHas checks the nodes that a memory has on the disk.
+func memoryHas(t *testing.T, m *engine.Memory, want map[string]string) {
+	t.Helper()
+	got := map[string]string{}
+	err := m.Scan(t.Context(), "", func(e graph.Entry) bool {
+		got[e.ID] = string(e.Value)
+		return true
+	})
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("the memory has %d nodes, want %d: %.300v, want %.300v: %v", len(got), len(want), got, want, err)
+	}
+}
+
+func put(t *testing.T, m *engine.Memory, id, value string, c engine.Change) graph.Entry {
+	t.Helper()
+	e, err := m.Put(t.Context(), id, json.RawMessage(value), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// What pages wrote is there for pages that come when they and the process are gone.
+func TestMemoryOutlivesPagesAndProcess(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		_, stop := remembering(t, net, "first", dir)
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		b := openGraphPage(t, net, "b", "BBBB", newPageGraph())
+		settle(3 * time.Second)
+		a.put("x", `{"n":1}`)
+		b.put("y", `{"n":2}`)
+		settle(time.Second)
+		a.put("z", `3`)
+		settle(time.Second)
+		a.link("x", "y")
+		b.remove("z")
+		settle(time.Second)
+		a.leave()
+		b.leave()
+		stop()
+
+		m, _ := remembering(t, net, "second", dir)
+		c := openGraphPage(t, net, "c", "CCCC", newPageGraph())
+		settle(3 * time.Second)
+		want := map[string]string{"x": `{"n":1}`, "y": `{"n":2}`}
+		c.has(want)
+		memoryHas(t, m, want)
+		if got := c.edges("x"); !slices.Equal(got, []string{"y"}) {
+			t.Errorf("edges of x: %v", got)
+		}
+		// A page that was away puts nothing back.
+		old := newPageGraph()
+		old.entries["z"] = graph.Entry{ID: "z", Value: json.RawMessage("3"), Timestamp: graph.Timestamp{Physical: 1, Logical: 1}}
+		d := openGraphPage(t, net, "d", "DDDD", old)
+		settle(5 * time.Second)
+		c.has(want)
+		d.has(want)
+		memoryHas(t, m, want)
+	})
+}
+
+// What is written by the API is told to pages at once, and what they write can be
+// read, and watched.
+func TestMemoryIsOneOfThePeers(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		head := m.Head()
+
+		first := put(t, m, "sensor", `{"t":20}`, engine.Change{})
+		settle(100 * time.Millisecond)
+		a.has(map[string]string{"sensor": `{"t":20}`})
+		a.put("page", `1`)
+		settle(time.Second)
+		a.link("page", "sensor")
+		settle(time.Second)
+
+		if e, err := m.Get("page"); err != nil || string(e.Value) != "1" || !slices.Equal(e.Edges, []string{"sensor"}) {
+			t.Errorf("the page's node: %+v, %v", e, err)
+		}
+		if _, err := m.Put(t.Context(), "sensor", json.RawMessage("0"), engine.Change{Absent: true}); !errors.Is(err, engine.ErrChanged) {
+			t.Errorf("put of what must be absent: %v", err)
+		}
+		if _, err := m.Put(t.Context(), "sensor", json.RawMessage("0"), engine.Change{Timestamp: &graph.Timestamp{Physical: 1}}); !errors.Is(err, engine.ErrChanged) {
+			t.Errorf("put of what has changed: %v", err)
+		}
+		second := put(t, m, "sensor", `{"t":21}`, engine.Change{Timestamp: &first.Timestamp})
+		if !second.Timestamp.After(first.Timestamp) {
+			t.Errorf("%v after %v", second.Timestamp, first.Timestamp)
+		}
+		e, err := m.Patch(t.Context(), "sensor", json.RawMessage(`{"unit":"C"}`), engine.Change{})
+		if err != nil || string(e.Value) != `{"t":21,"unit":"C"}` {
+			t.Errorf("patched: %s, %v", e.Value, err)
+		}
+		if _, err := m.Link(t.Context(), "sensor", "nobody", engine.Change{}); !errors.Is(err, engine.ErrNoNode) {
+			t.Errorf("link to nothing: %v", err)
+		}
+		if e, err := m.Link(t.Context(), "sensor", "page", engine.Change{}); err != nil || !slices.Equal(e.Edges, []string{"page"}) {
+			t.Errorf("link: %+v, %v", e, err)
+		}
+		if _, err := m.Remove(t.Context(), "page", engine.Change{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := m.Remove(t.Context(), "page", engine.Change{}); !errors.Is(err, engine.ErrNoNode) {
+			t.Errorf("removed twice: %v", err)
+		}
+		settle(100 * time.Millisecond)
+		a.has(map[string]string{"sensor": `{"t":21,"unit":"C"}`})
+		if e, err := m.Get("sensor"); err != nil || len(e.Edges) > 0 {
+			t.Errorf("an edge to what is gone is served: %+v, %v", e, err)
+		}
+
+		changes, err := m.Changes(t.Context(), head)
+		if err != nil || len(changes) != 2 || changes[0].ID != "sensor" || changes[1].ID != "page" || !changes[1].Removed {
+			t.Errorf("changes: %+v, %v", changes, err)
+		}
+		for _, id := range []string{"", strings.Repeat("x", 1025), "\xff"} {
+			if _, err := m.Put(t.Context(), id, json.RawMessage("1"), engine.Change{}); !errors.Is(err, engine.ErrNodeID) {
+				t.Errorf("id %.10q: %v", id, err)
+			}
+		}
+	})
+}
+
+// A graph that is too large for one message reaches a page in pieces; one that is
+// cut off meanwhile gets the rest when it is back.
+func TestMemoryServesWhatNoPageCould(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		file, err := store.OpenGraph(filepath.Join(dir, "rooms", "demo", "graph.db"), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{}
+		replica := graph.NewReplica(file, graph.Timestamp{})
+		noise := uint64(1)
+		for n := range 6_000 {
+			id := fmt.Sprintf("node-%05d", (n*7919)%6000)
+			var text strings.Builder
+			for text.Len() < 500 {
+				noise = noise*6364136223846793005 + 1442695040888963407
+				fmt.Fprintf(&text, "%x", noise)
+			}
+			want[id] = fmt.Sprintf(`{"text":%q}`, text.String())
+			if _, err := replica.Put(id, json.RawMessage(want[id]), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 5 {
+			if _, err := replica.Link("node-00010", fmt.Sprintf("node-%05d", 1000*n), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file.SetLast(replica.Last())
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+
+		net.Path = &memnet.Path{RTT: 20 * time.Millisecond, Rate: 20e6}
+		remembering(t, net, "server", dir)
+		g := newPageGraph()
+		for load := 0; ; load++ {
+			a := openGraphPage(t, net, fmt.Sprint("a", load), "AAAA", g)
+			for deadline := time.Now().Add(20 * time.Second); len(g.values()) <= 1_500*load && time.Now().Before(deadline); {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if load == 2 {
+				settle(30 * time.Second)
+				a.has(want)
+				if got := a.edges("node-00010"); len(got) != 5 {
+					t.Errorf("edges: %v", got)
+				}
+				return
+			}
+			a.leave() // it has a part only
+			if n := len(g.values()); n == len(want) {
+				t.Fatalf("load %d had everything", load)
+			}
+		}
+	})
+}
+
+// Pages and the server change the same things while they are apart.
+func TestMemoryConverges(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		m, stop := remembering(t, net, "first", dir)
+		ga, gb := newPageGraph(), newPageGraph()
+		a := openGraphPage(t, net, "a", "AAAA", ga)
+		b := openGraphPage(t, net, "b", "BBBB", gb)
+		settle(3 * time.Second)
+		for n := range 20 {
+			put(t, m, fmt.Sprint("n", n), `"server"`, engine.Change{})
+		}
+		settle(time.Second)
+		a.leave()
+		b.leave()
+		settle(time.Second)
+		a.put("n1", `"a"`)
+		a.remove("n2")
+		settle(time.Second)
+		b.put("n1", `"b"`)
+		b.put("n2", `"b"`)
+		put(t, m, "n3", `"late"`, engine.Change{})
+		if _, err := m.Remove(t.Context(), "n4", engine.Change{}); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+
+		m, _ = remembering(t, net, "second", dir)
+		a = openGraphPage(t, net, "a2", "AAAA", ga)
+		settle(5 * time.Second)
+		b = openGraphPage(t, net, "b2", "BBBB", gb)
+		settle(5 * time.Second)
+		want := map[string]string{}
+		for n := range 20 {
+			want[fmt.Sprint("n", n)] = `"server"`
+		}
+		want["n1"], want["n2"], want["n3"] = `"b"`, `"b"`, `"late"`
+		delete(want, "n4")
+		memoryHas(t, m, want)
+		a.has(want)
+		b.has(want)
+	})
+}
