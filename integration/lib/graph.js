@@ -6,10 +6,21 @@ import { until } from './until.js'
 
 /** converge waits until all pages have the same nodes, those for which `enough` is true, and resolves with them. */
 export function converge(pages, enough = () => true, timeout = 20_000) {
+  let all
   return until(`${pages.map(({ label }) => label).join(', ')} have the same nodes`, async () => {
-    const [first, ...others] = await Promise.all(pages.map(page => page.nodes()))
+    all = await Promise.all(pages.map(page => page.nodes()))
+    const [first, ...others] = all
     return enough(first) && others.every(nodes => isDeepStrictEqual(plain(nodes), plain(first))) && first
-  }, timeout)
+  }, timeout).catch(error => {
+    throw new Error(`${error.message}: ${all.map((nodes, i) => `${pages[i].label} has ${differing(nodes, all)}`).join('; ')}`)
+  })
+}
+
+// What is not the same in all, and how many there are.
+function differing(nodes, all) {
+  const texts = all.map(nodes => new Set(plain(nodes).map(node => JSON.stringify(node))))
+  const odd = plain(nodes).map(node => JSON.stringify(node)).filter(text => !texts.every(set => set.has(text)))
+  return `${nodes.length}, ${odd.length} of them unlike: ${odd.slice(0, 3)}`
 }
 
 /** has waits until a page has these nodes and no other. */

@@ -32,7 +32,7 @@ export const calls = (db, changes) => ({
 
 /** made is the nth of many nodes of 300 bytes, every tenth with edges to others before it. */
 export function made(n) {
-  const value = { n, kind: ['sensor', 'room', 'note'][n % 3], on: n % 2 === 0, at: { x: n / 7, y: -n }, text: text(n) }
+  const value = { n, kind: ['sensor', 'room', 'note'][n % 3], on: n % 2 === 0, at: { x: n / 7, y: 1 - n }, text: text(n) }
   const edges = n % 10 === 9 ? [n - 1, n - 5, n >> 1].map(name) : []
   return { id: name(n), value, edges }
 }
