@@ -73,6 +73,7 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 		p.t.Errorf("page %s got %s: %v", p.id, m.Content.Data, err)
 	}
 	now := time.Now()
+	p.heard["live"] += len(msg.Ops)
 	for _, op := range append(msg.Ops, msg.Delta...) {
 		p.nodes++
 		p.replica.Apply(op, now, true)
@@ -99,6 +100,17 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 			}
 			p.tell(fmt.Appendf(nil, `[{"type":"deltaSync","operations":%s,"timestamp":null}]`, graph.Encode(ops...)))
 		}
+	}
+}
+
+// unsigned checks that the server told operations in a way that a page takes which
+// wants those of others signed.
+func (p *graphPage) unsigned() {
+	p.t.Helper()
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if n := p.heard["live"]; n > 0 {
+		p.t.Errorf("page %s: %d operations came outside of a deltaSync", p.id, n)
 	}
 }
 

@@ -213,7 +213,7 @@ func (m *Memory) answer(l *link, q *question, head uint64) bool {
 		}
 	}
 	for data := range answer.Batches(answerPiece) {
-		frames, err := m.encode(data)
+		frames, err := m.encode(graph.Delta(data))
 		if err != nil {
 			m.room.node.counters.drop("graph: too large for peers")
 			continue

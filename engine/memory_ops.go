@@ -127,7 +127,7 @@ func (m *Memory) tellRemovals(ops []graph.Op) {
 
 // broadcast tells all peers of the sync room. One that cannot take it is told later.
 func (m *Memory) broadcast(ops ...graph.Op) {
-	frames, err := m.encode(graph.Encode(ops...))
+	frames, err := m.encode(graph.Delta(graph.Encode(ops...)))
 	if err != nil {
 		m.room.node.counters.drop("graph: too large for peers")
 		return

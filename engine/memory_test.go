@@ -164,6 +164,8 @@ func TestMemoryIsOneOfThePeers(t *testing.T) {
 			t.Errorf("an edge to what is gone is served: %+v, %v", e, err)
 		}
 
+		a.unsigned()
+
 		changes, err := m.Changes(t.Context(), head)
 		if err != nil || len(changes) != 2 || changes[0].ID != "sensor" || changes[1].ID != "page" || !changes[1].Removed {
 			t.Errorf("changes: %+v, %v", changes, err)
@@ -242,6 +244,7 @@ func TestMemoryServesWhatNoPageCould(t *testing.T) {
 				if got := a.edges("node-00010"); len(got) != 5 {
 					t.Errorf("edges: %v", got)
 				}
+				a.unsigned()
 				return
 			}
 			a.leave() // it has a part only
