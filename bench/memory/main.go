@@ -80,6 +80,9 @@ func (b *bench) metrics() []rounds.Metric {
 		}
 		all = append(all, rounds.Metric{Name: peerTime(size)}, rounds.Metric{Name: peerBytes(size)})
 	}
+	if b.size == 0 {
+		return all
+	}
 	return append(all,
 		rounds.Metric{Name: singleSafe, Decimals: 1}, rounds.Metric{Name: singleCPU, Decimals: 1}, rounds.Metric{Name: singleBytes, Decimals: 1}, rounds.Metric{Name: singleDirty, Decimals: 1},
 		rounds.Metric{Name: singleHTTP, Decimals: 1},
@@ -167,6 +170,8 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("puts at %d nodes: %d alone, %d in a go\n\n", b.size, b.puts, b.burst)
+	if b.size > 0 {
+		fmt.Printf("puts at %d nodes: %d alone, %d in a go\n\n", b.size, b.puts, b.burst)
+	}
 	return results.Print(os.Stdout, b.metrics())
 }

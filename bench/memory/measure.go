@@ -112,7 +112,7 @@ func (b *bench) seed(ctx context.Context, c contestant, size int, folder string)
 }
 
 // catchUpWithin is how long a page or a peer waits for all nodes.
-const catchUpWithin = 30 * time.Second
+const catchUpWithin = time.Minute
 
 // measureCatchUp brings a page, and a peer of this program, up to date.
 func (b *bench) measureCatchUp(ctx context.Context, s *server, size int, v rounds.Values) error {

@@ -53,7 +53,7 @@ func (p *pages) close() {
 // frames; if that did not happen within catchUpWithin, context.DeadlineExceeded.
 func (p *pages) catchUp(relay string, want int) (took time.Duration, bytes int, err error) {
 	question, err := json.Marshal(map[string]any{
-		"relay": relay, "database": database, "nodes": want, "patience": catchUpWithin.Milliseconds(),
+		"relay": relay, "database": database, "nodes": want, "last": nodeID(want - 1), "patience": catchUpWithin.Milliseconds(),
 	})
 	if err != nil {
 		return 0, 0, err
