@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 )
@@ -195,7 +196,8 @@ func (v *vanilla) receive(data []byte) (replies [][]byte) {
 				v.apply(o)
 			}
 		case "fullStateSync":
-			for id, theirs := range op.Graph {
+			for _, id := range slices.Sorted(maps.Keys(op.Graph)) {
+				theirs := op.Graph[id]
 				n := v.nodes[id]
 				if n != nil && !theirs.Timestamp.After(*n.Timestamp) {
 					continue
