@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,6 +18,13 @@ func Encode(ops ...Op) []byte {
 		b = appendOp(b, &ops[i])
 	}
 	return append(b, ']')
+}
+
+// Delta makes a message of live operations one in which they are a `deltaSync`. Browsers
+// with the Security Manager take operations that nobody signed in no other way; to others
+// it is the same (docs/protocol.md, "Sync with the Security Manager").
+func Delta(ops []byte) []byte {
+	return slices.Concat([]byte(`[{"type":"deltaSync","operations":`), ops, []byte(`,"timestamp":null}]`))
 }
 
 // EncodeSync returns the question for what is newer than t; the zero Timestamp asks

@@ -31,6 +31,8 @@ export class Client {
   ended = null // {code, reason} once the WebSocket is closed
   errors = []
   results = []
+  nodes = [] // what its watches of the graph told
+  watching = new Set() // the ids of its watches that have all that there was
   #socket
   #codec
   #seq = 0
@@ -139,6 +141,12 @@ export class Client {
         break
       case 'result':
         this.results.push(message)
+        break
+      case 'node':
+        this.nodes.push({ ...message, at: Date.now() })
+        break
+      case 'watch':
+        this.watching.add(message.id)
         break
       case 'progress': {
         const mine = seq !== undefined

@@ -28,20 +28,15 @@ export class Page {
   #tab
   #join
 
-  constructor(label, tab, kind) {
+  constructor(label, kind) {
     this.label = label
     this.kind = kind
-    this.#tab = tab
   }
 
   /** open loads pages/{kind}.html from `site`. Errors of our own pages are shown; GenosDB's would quote its code. */
   static async open(browser, site, label, kind) {
-    const context = await browser.newContext()
-    const tab = await context.newPage()
-    if (kind !== 'genosdb') tab.on('pageerror', error => console.log(`# ${label}: ${error.message}`))
-    const page = new Page(label, tab, kind)
-    await tab.goto(`${site}/pages/${kind}.html`)
-    await page.#ready()
+    const page = new Page(label, kind)
+    await page.#load(await browser.newContext(), `${site}/pages/${kind}.html`)
     return page
   }
 
@@ -62,11 +57,29 @@ export class Page {
   leave = () => this.ask('leave')
   ping = peer => within(`${this.label} pings ${peer}`, this.ask('ping', peer))
 
+  put = (id, value) => this.ask('put', id, value)
+  remove = id => this.ask('remove', id)
+  link = (source, target) => this.ask('link', source, target)
+  get = id => this.ask('get', id)
+  nodes = () => this.ask('nodes')
+  count = () => this.ask('count')
+  digest = () => this.ask('digest')
+
   /** reload is what a user's reload is: the same tab, the same peer id, a new start. */
   async reload() {
     await this.#tab.reload()
     await this.#ready()
     return this.join(...this.#join)
+  }
+
+  /** reopen closes the tab and joins in another, by other relays: the same databases, another peer id. */
+  async reopen(relayUrls) {
+    const context = this.#tab.context()
+    const url = this.#tab.url()
+    await this.close()
+    await this.#load(context, url)
+    const [database, options, channels] = this.#join
+    return this.join(database, { ...options, rtc: { ...options.rtc, relayUrls } }, channels)
   }
 
   /** close is what a user's closing of the tab is. */
@@ -87,6 +100,13 @@ export class Page {
   /** tab is Playwright's page, for what only one scenario needs. */
   get tab() {
     return this.#tab
+  }
+
+  async #load(context, url) {
+    const tab = (this.#tab = await context.newPage())
+    if (this.kind !== 'genosdb') tab.on('pageerror', error => console.log(`# ${this.label}: ${error.message}`))
+    await tab.goto(url)
+    await this.#ready()
   }
 
   #ready() {

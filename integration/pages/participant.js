@@ -1,17 +1,18 @@
 // What a test asks of a page, whatever gdb it runs: join, send, and a log of all that it was told.
 
+import { calls as graph } from './graph.js'
 import { calls as traffic } from './traffic.js'
 import { fingerprint, make } from './value.js'
 
 /** install answers window.ask(call, ...args); more are calls of a special page. */
 export function install(gdb, more = {}) {
-  const log = { events: [], messages: [], progress: [] }
-  let room
+  const log = { events: [], messages: [], progress: [], changes: [] }
+  let db, room
 
   const calls = {
     /** join resolves with the peer id, once gdb() has returned. */
     async join(database, options, channels) {
-      const db = await gdb(database, options)
+      db = await gdb(database, options)
       const joined = performance.now()
       room = db.room
       for (const event of ['join', 'leave', 'seen', 'lost']) {
@@ -38,6 +39,7 @@ export function install(gdb, more = {}) {
     ping: peer => room.ping(peer),
     peers: () => Object.keys(room.getPeers()),
     leave: () => room.leave(),
+    ...graph(() => db, log.changes),
     ...traffic(() => room),
     ...more,
   }
