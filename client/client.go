@@ -129,6 +129,7 @@ type Room struct {
 	lastID   uint64 // of the uploads
 	loads    map[loadKey]*download
 	finished []loadKey // downloads that ended well, the latest last
+	graph    graphCalls
 }
 
 // Dial opens a session in a room, or resumes that of opts.State. base is the
@@ -164,6 +165,7 @@ func Dial(ctx context.Context, base, room string, opts Options) (*Room, error) {
 	}
 	r.out.init()
 	r.in.init()
+	r.graph.init()
 	if err := r.restore(opts.State); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,11 @@ func (c *connection) post(f *frame) {
 		c.room.log.Error("a message could not be encoded", "op", f.Op, "err", err)
 		return
 	}
+	c.queue(raw)
+}
+
+// queue queues a message before all sends. It never waits.
+func (c *connection) queue(raw []byte) {
 	c.mu.Lock()
 	full := len(c.control) >= controls
 	if !full {
@@ -76,7 +81,7 @@ func (c *connection) send(ctx context.Context, f *frame) {
 	}
 }
 
-// next is the next message to write besides those of transfers: answers, then
+// next is the next message to write besides those of transfers: answers and requests, then
 // the acknowledgement, then sends. Without any, wait is when the
 // acknowledgement is due, or negative.
 func (c *connection) next() (raw []byte, wait time.Duration) {

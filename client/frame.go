@@ -27,6 +27,14 @@ const (
 	opPeer     = "peer"
 	opLeave    = "leave"
 	opError    = "error"
+	opPut      = "put"
+	opPatch    = "patch"
+	opRemove   = "remove"
+	opLink     = "link"
+	opGet      = "get"
+	opNode     = "node"
+	opWatch    = "watch"
+	opUnwatch  = "unwatch"
 )
 
 // frame is any message of the protocol. Both encodings go by its JSON tags.
@@ -57,6 +65,15 @@ type frame struct {
 	Kind     string `json:"kind,omitempty"`
 	Hash     string `json:"hash,omitempty"`
 	Reason   string `json:"reason,omitempty"` // welcome, cancel
+
+	Node      string     `json:"node,omitempty"`
+	Target    string     `json:"target,omitempty"`
+	Edges     []string   `json:"edges,omitempty"`
+	Expect    any        `json:"expect,omitempty"`
+	Timestamp *Timestamp `json:"timestamp,omitempty"`
+	Removed   bool       `json:"removed,omitempty"`
+	Prefix    string     `json:"prefix,omitempty"`
+	After     *uint64    `json:"after,omitempty"`
 
 	Password string  `json:"password,omitempty"`
 	Token    string  `json:"token,omitempty"`

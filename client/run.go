@@ -240,6 +240,7 @@ func (r *Room) welcome(c *connection, f *frame) {
 	for _, u := range r.uploads {
 		signal(u.wake)
 	}
+	r.graphAgain()
 	r.mu.Unlock()
 	if !r.welcomed() {
 		close(r.first)
@@ -304,7 +305,12 @@ func (r *Room) handle(c *connection, f *frame, size int) {
 		r.uploadResult(f)
 	case opProgress:
 		r.notify(Progress{Seq: f.Seq, Transfer: f.Transfer, Channel: f.Channel, Peer: f.Peer, Meta: f.meta(), Fraction: f.Fraction})
+	case opNode, opWatch:
+		r.graphFrame(f, size)
 	case opError:
+		if r.graphFrame(f, size) {
+			return
+		}
 		r.log.Warn("the server refused", "code", f.Code, "text", f.Text, "seq", f.Seq, "transfer", f.Transfer)
 		r.notify(Refused{f.Seq, f.Transfer, f.From, f.Code, f.Text})
 		if f.Transfer != 0 && f.From == "" {

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -87,8 +88,17 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 	}
 	if msg.Asked != nil {
 		p.heard["sync"]++
-		if msg.Asked.IsZero() || p.replica.Last().After(*msg.Asked) {
+		switch {
+		case msg.Asked.IsZero():
 			p.answer()
+		case len(p.entries) > 0:
+			var ops []graph.Op
+			for _, e := range p.entries {
+				if !e.Removed {
+					ops = append(ops, graph.Op{Kind: graph.Upsert, ID: e.ID, Value: e.Value, Timestamp: e.Timestamp})
+				}
+			}
+			p.tell(fmt.Appendf(nil, `[{"type":"deltaSync","operations":%s,"timestamp":null}]`, graph.Encode(ops...)))
 		}
 	}
 }
@@ -123,7 +133,11 @@ func (p *graphPage) answer() {
 	p.tell(a.Whole())
 }
 
+// tell tells everybody, unless it is too much for a message: then a page says nothing.
 func (p *graphPage) tell(data []byte) {
+	if _, err := frame.Encode("syncGraph", 0, engine.Content{Kind: engine.JSON, Data: data}); err != nil {
+		return
+	}
 	p.page.send("syncGraph", engine.Content{Kind: engine.JSON, Data: data})
 }
 

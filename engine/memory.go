@@ -60,6 +60,9 @@ type Change struct {
 	Exists bool
 	// Timestamp, if it is not nil, must be the node's.
 	Timestamp *graph.Timestamp
+	// Began, if it is not nil, is called once the change is made, and only waits for
+	// the disk: changes that are asked for from then on come after it.
+	Began func()
 }
 
 // Memory is the room's graph; nil if it keeps none.
@@ -298,6 +301,9 @@ func (m *Memory) change(ctx context.Context, id string, c Change, do func(old gr
 		return made, ErrClosed
 	}
 	if err == nil {
+		if c.Began != nil {
+			c.Began()
+		}
 		err = m.store.Wait(ctx, seq)
 	}
 	switch {
@@ -329,8 +335,9 @@ func (m *Memory) Scan(ctx context.Context, from string, yield func(graph.Entry) 
 // Head is the Seq of the graph's last change that is on the disk.
 func (m *Memory) Head() uint64 { return m.store.Head() }
 
-// maxChanges is the number of entries that Changes returns.
-const maxChanges = 256
+// maxChanges is the number of entries that Changes returns, unless they are large: of
+// a graph that is read from the file, each call reads all.
+const maxChanges = 10_000
 
 // Changes waits until there are entries that changed after the change with the Seq
 // after, and returns some, the first of them first, removed ones too. Of an entry

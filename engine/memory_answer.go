@@ -27,6 +27,9 @@ const (
 	slowAgain = 100 * time.Millisecond
 	// missedAgain is when peers are asked for what the disk did not take.
 	missedAgain = 10 * time.Second
+	// buryAgain is when everybody is told a second time of removals that somebody did
+	// not know of.
+	buryAgain = 2 * time.Second
 	// burialBurst is how many messages with removals may follow each other; then it
 	// is one a second.
 	burialBurst = 20
@@ -276,7 +279,12 @@ func (s *stream) put(frames [][]byte) bool {
 
 // next waits until the first message under way has arrived.
 func (s *stream) next() bool {
-	err := <-s.under[0]
+	var err error
+	select {
+	case err = <-s.under[0]:
+	case <-s.memory.room.stopping:
+		err = ErrClosed
+	}
 	s.under = s.under[1:]
 	return err == nil
 }

@@ -95,7 +95,9 @@ func (m *Memory) refused(err error) {
 }
 
 // bury tells everybody that nodes are removed, of which somebody has an old copy: it
-// would put them back for those who have forgotten the removal.
+// would put them back for those who have forgotten the removal. They are told twice, as
+// browsers forget at once a removal of what they do not have, and the old copy may be
+// on its way to them still.
 func (m *Memory) bury(ops []graph.Op) {
 	if len(ops) == 0 {
 		return
@@ -104,6 +106,11 @@ func (m *Memory) bury(ops []graph.Op) {
 		m.room.node.counters.drop("graph: removals told too often")
 		return
 	}
+	m.tellRemovals(ops)
+	m.room.after(buryAgain, func() { m.tellRemovals(ops) })
+}
+
+func (m *Memory) tellRemovals(ops []graph.Op) {
 	removals := make([]graph.Op, 0, len(ops))
 	for _, op := range ops {
 		e, ok, err := m.store.Entry(op.ID)

@@ -103,6 +103,9 @@ func TestMemoryOutlivesPagesAndProcess(t *testing.T) {
 		old.entries["z"] = graph.Entry{ID: "z", Value: json.RawMessage("3"), Timestamp: graph.Timestamp{Physical: 1, Logical: 1}}
 		d := openGraphPage(t, net, "d", "DDDD", old)
 		settle(5 * time.Second)
+		stale := graph.Op{Kind: graph.Upsert, ID: "z", Value: json.RawMessage("3"), Timestamp: graph.Timestamp{Physical: 1, Logical: 2}}
+		d.tell(graph.Encode(stale))
+		settle(5 * time.Second)
 		c.has(want)
 		d.has(want)
 		memoryHas(t, m, want)
@@ -175,48 +178,66 @@ func TestMemoryIsOneOfThePeers(t *testing.T) {
 	})
 }
 
+// large fills the graph of the room demo in a folder with 6,000 nodes, which no message
+// can hold, and five edges of one.
+func large(t *testing.T, dir string) (want map[string]string) {
+	t.Helper()
+	file, err := store.OpenGraph(filepath.Join(dir, "rooms", "demo", "graph.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = map[string]string{}
+	replica := graph.NewReplica(file, graph.Timestamp{})
+	noise := uint64(1)
+	for n := range 6_000 {
+		id := fmt.Sprintf("node-%05d", (n*7919)%6000)
+		var text strings.Builder
+		for text.Len() < 500 {
+			noise = noise*6364136223846793005 + 1442695040888963407
+			fmt.Fprintf(&text, "%x", noise)
+		}
+		want[id] = fmt.Sprintf(`{"text":%q}`, text.String())
+		if _, err := replica.Put(id, json.RawMessage(want[id]), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 5 {
+		if _, err := replica.Link("node-00010", fmt.Sprintf("node-%05d", 1000*n), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file.SetLast(replica.Last())
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+// until waits until a page has some number of nodes.
+func (g *pageGraph) until(t *testing.T, nodes int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); len(g.values()) < nodes; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the page has %d nodes, not %d", len(g.values()), nodes)
+		}
+	}
+}
+
+// slowNet is one on which a large graph takes seconds.
+var slowNet = memnet.Path{RTT: 20 * time.Millisecond, Rate: 20e6}
+
 // A graph that is too large for one message reaches a page in pieces; one that is
 // cut off meanwhile gets the rest when it is back.
 func TestMemoryServesWhatNoPageCould(t *testing.T) {
 	bubble(t, func(t *testing.T, net *memnet.Network) {
 		dir := t.TempDir()
-		file, err := store.OpenGraph(filepath.Join(dir, "rooms", "demo", "graph.db"), slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := map[string]string{}
-		replica := graph.NewReplica(file, graph.Timestamp{})
-		noise := uint64(1)
-		for n := range 6_000 {
-			id := fmt.Sprintf("node-%05d", (n*7919)%6000)
-			var text strings.Builder
-			for text.Len() < 500 {
-				noise = noise*6364136223846793005 + 1442695040888963407
-				fmt.Fprintf(&text, "%x", noise)
-			}
-			want[id] = fmt.Sprintf(`{"text":%q}`, text.String())
-			if _, err := replica.Put(id, json.RawMessage(want[id]), time.Now()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for n := range 5 {
-			if _, err := replica.Link("node-00010", fmt.Sprintf("node-%05d", 1000*n), time.Now()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		file.SetLast(replica.Last())
-		if err := file.Close(); err != nil {
-			t.Fatal(err)
-		}
-
-		net.Path = &memnet.Path{RTT: 20 * time.Millisecond, Rate: 20e6}
+		want := large(t, dir)
+		net.Path = &slowNet
 		remembering(t, net, "server", dir)
 		g := newPageGraph()
 		for load := 0; ; load++ {
 			a := openGraphPage(t, net, fmt.Sprint("a", load), "AAAA", g)
-			for deadline := time.Now().Add(20 * time.Second); len(g.values()) <= 1_500*load && time.Now().Before(deadline); {
-				time.Sleep(10 * time.Millisecond)
-			}
+			g.until(t, 1_500*load+1)
 			if load == 2 {
 				settle(30 * time.Second)
 				a.has(want)
@@ -275,5 +296,62 @@ func TestMemoryConverges(t *testing.T) {
 		memoryHas(t, m, want)
 		a.has(want)
 		b.has(want)
+	})
+}
+
+// Who was told something new before it had all that is old is told the old all the
+// same, also by the next process.
+func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restart=%v", restart), func(t *testing.T) {
+			bubble(t, func(t *testing.T, net *memnet.Network) {
+				dir := t.TempDir()
+				want := large(t, dir)
+				settle(5 * time.Minute)
+				net.Path = &slowNet
+				m, stop := remembering(t, net, "first", dir)
+				g := newPageGraph()
+				a := openGraphPage(t, net, "a", "AAAA", g)
+				g.until(t, 500)
+				put(t, m, "new", "1", engine.Change{})
+				want["new"] = "1"
+				for g.values()["new"] == "" {
+					time.Sleep(10 * time.Millisecond)
+				}
+				a.crash()
+				if n := len(g.values()); n == len(want) {
+					t.Fatal("the page had everything")
+				}
+				settle(30 * time.Second)
+				if restart {
+					stop()
+					remembering(t, net, "second", dir)
+				}
+				a = openGraphPage(t, net, "a2", "AAAA", g)
+				settle(30 * time.Second)
+				a.has(want)
+			})
+		})
+	}
+}
+
+// What somebody tells us alone while a page is being answered, that page hears too.
+func TestMemoryTellsWhatCameMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		want := large(t, dir)
+		net.Path = &slowNet
+		m, _ := remembering(t, net, "server", dir)
+		b := openGraphPage(t, net, "b", "BBBB", newPageGraph())
+		settle(30 * time.Second)
+		server := b.peers()[0]
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		a.until(t, 500)
+		op := graph.Op{Kind: graph.Upsert, ID: "aside", Value: json.RawMessage("1"), Timestamp: graph.Timestamp{Physical: time.Now().UnixMilli(), Logical: 9_999}}
+		b.page.send("syncGraph", engine.Content{Kind: engine.JSON, Data: graph.Encode(op)}, server)
+		settle(30 * time.Second)
+		want["aside"] = "1"
+		memoryHas(t, m, want)
+		a.has(want)
 	})
 }

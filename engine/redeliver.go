@@ -149,9 +149,10 @@ func (u *unconfirmed) end() (resend, report []*outgoing) {
 	return resend, report
 }
 
-// remember notes that a message of a seat was handed to the transport entirely.
+// remember notes that a message of which somebody is told was handed to the transport
+// entirely.
 func (l *link) remember(m *outgoing) {
-	if m.seat != nil && l.unconfirmed.note(m, &l.room.node.counters) {
+	if (m.seat != nil || m.report != nil) && l.unconfirmed.note(m, &l.room.node.counters) {
 		l.room.after(confirmEvery, l.confirm)
 	}
 }

@@ -89,7 +89,7 @@ func (s *settings) judge(d door, c credentials) (session.Grant, *session.Error) 
 	case s.auth.required():
 		return session.Grant{}, &session.Error{Code: session.CodeToken, Text: "the room needs credentials"}
 	}
-	return session.Grant{}, nil
+	return session.Grant{Anonymous: true}, nil
 }
 
 var tooLong = &session.Error{Code: session.CodeToken, Text: fmt.Sprintf("credentials have at most %d bytes", session.MaxCredential)}

@@ -197,7 +197,7 @@ func inTime(t *testing.T, grant session.Grant, during func(*Handler, *engine.Roo
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			why = s.h.stream(newStream(w, r), r, v, reader, held.ctx, false)
+			why = s.h.stream(newStream(w, r), r, v, &roomFeed{Reader: reader, v: v}, held.ctx)
 		}()
 		during(s.h, s.room, cancel)
 		<-ended

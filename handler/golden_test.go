@@ -17,17 +17,16 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
-var update = flag.Bool("update", false, "write the answers to testdata/http.txt")
+var update = flag.Bool("update", false, "write the answers to the files in testdata")
 
-// testdata/http.txt has requests and their answers, made one after the other at one
+// The files in testdata have requests and their answers, made one after the other at one
 // server. A test has "###" and a name; lines with ">" are the request, and lines with "<"
 // the answer. Of a stream as many events are read as "events: N" says. @n is the nth
 // offset after that of the first message, SELF the server's own origin, PEER-n a
-// peer id. Of the headers those are shown that shownHeaders lists.
-const casesFile = "testdata/http.txt"
-
+// peer id, TIME-n a timestamp of a graph and SEQ-n a place in its changes, in the order in which they appear. Of the headers those are shown that shownHeaders lists.
 var shownHeaders = []string{
 	"Content-Type", "Allow", "Www-Authenticate", "Retry-After", "Vary", "Cache-Control", "X-Accel-Buffering", "Accept-Encoding", "Accept-Post",
+	"Accept", "Accept-Patch", "Etag", "Location",
 	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods",
 	"Access-Control-Allow-Headers", "Access-Control-Max-Age",
 }
@@ -53,11 +52,29 @@ func TestHTTP(t *testing.T) {
 	for range 2 { // so many are possible
 		s.events("demo", "?channel=none", http.Header{"X-Test-Address": {"busy"}}).next()
 	}
-	before, err := os.ReadFile(casesFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	g := &golden{t: t, handler: s.h, open: s.h.Stats().Sessions, server: s.server.URL}
+	g.file("testdata/http.txt", 40)
+}
+
+// golden runs cases.
+type golden struct {
+	t       *testing.T
+	handler *Handler
+	open    int // streams, all the time
+	server  string
+	first   uint64 // the first offset
+	// In order of appearance.
+	peers, times []string
+	seqs         []string // nil: there are offsets in their place
+}
+
+// file runs the cases in a file, at least so many.
+func (g *golden) file(name string, least int) {
+	g.t.Helper()
+	before, err := os.ReadFile(name)
+	if err != nil {
+		g.t.Fatal(err)
+	}
 	var after strings.Builder
 	n := 0
 	for block := range strings.SplitAfterSeq(string(before), "\n\n") {
@@ -68,24 +85,14 @@ func TestHTTP(t *testing.T) {
 		}
 		after.WriteString(block)
 	}
-	if n < 40 {
-		t.Errorf("%d cases", n)
+	if n < least {
+		g.t.Errorf("%d cases", n)
 	}
 	if *update {
-		if err := os.WriteFile(casesFile, []byte(after.String()), 0o644); err != nil {
-			t.Fatal(err)
+		if err := os.WriteFile(name, []byte(after.String()), 0o644); err != nil {
+			g.t.Fatal(err)
 		}
 	}
-}
-
-// golden runs cases.
-type golden struct {
-	t       *testing.T
-	handler *Handler
-	open    int // streams, all the time
-	server  string
-	first   uint64   // the first offset
-	peers   []string // in order of appearance
 }
 
 // run returns a case with the answer that it got.
@@ -209,12 +216,21 @@ var (
 	aPlace   = regexp.MustCompile(`@[0-9]+`)
 	aPeer    = regexp.MustCompile(`\b0[0-9A-Za-z]{19}\b`)
 	aName    = regexp.MustCompile(`PEER-[0-9]+`)
+	aTime    = regexp.MustCompile(`\b([0-9]{13})-([0-9]+)\b|{"physical":([0-9]+),"logical":([0-9]+)}`)
+	aStamp   = regexp.MustCompile(`\b(TIME|SEQ)-[0-9]+`)
 	aRetry   = regexp.MustCompile(`retry: [123][0-9]{3}\b`)
 )
 
 // hide replaces what is another in each run by what is not.
 func (g *golden) hide(text string) string {
+	text = aTime.ReplaceAllStringFunc(text, func(s string) string {
+		m := aTime.FindStringSubmatch(s)
+		return appeared(&g.times, "TIME", m[1]+m[3]+"-"+m[2]+m[4])
+	})
 	text = anOffset.ReplaceAllStringFunc(text, func(s string) string {
+		if g.seqs != nil {
+			return appeared(&g.seqs, "SEQ", s)
+		}
 		n, _ := strconv.ParseUint(s, 10, 64)
 		if g.first == 0 {
 			g.first = n
@@ -225,13 +241,18 @@ func (g *golden) hide(text string) string {
 		return "@another-room"
 	})
 	text = aPeer.ReplaceAllStringFunc(text, func(s string) string {
-		if !slices.Contains(g.peers, s) {
-			g.peers = append(g.peers, s)
-		}
-		return fmt.Sprint("PEER-", slices.Index(g.peers, s))
+		return appeared(&g.peers, "PEER", s)
 	})
 	text = strings.ReplaceAll(text, g.server, "SELF")
 	return aRetry.ReplaceAllString(text, "retry: 1000-3000")
+}
+
+// appeared is the name of what has appeared.
+func appeared(all *[]string, kind, s string) string {
+	if !slices.Contains(*all, s) {
+		*all = append(*all, s)
+	}
+	return fmt.Sprint(kind, "-", slices.Index(*all, s))
 }
 
 func (g *golden) show(text string) string {
@@ -242,6 +263,14 @@ func (g *golden) show(text string) string {
 	text = aName.ReplaceAllStringFunc(text, func(s string) string {
 		n, _ := strconv.Atoi(s[len("PEER-"):])
 		return g.peers[n]
+	})
+	text = aStamp.ReplaceAllStringFunc(text, func(s string) string {
+		kind, i, _ := strings.Cut(s, "-")
+		n, _ := strconv.Atoi(i)
+		if kind == "TIME" {
+			return g.times[n]
+		}
+		return g.seqs[n]
 	})
 	return strings.ReplaceAll(text, "SELF", g.server)
 }

@@ -114,6 +114,10 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc(h.path+"/rooms/{room}/tickets", h.serveTicket)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/events", h.serveEvents)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/channels/{channel}", h.servePublish)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/graph", h.serveGraph)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/events", h.serveGraphEvents)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}", h.serveNode)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}/edges/{target}", h.serveEdge)
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.Relay != nil {

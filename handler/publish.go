@@ -100,11 +100,18 @@ func (v *visit) posted(r *http.Request) (m message, why *refusal) {
 	if keys, ok := r.Header["Idempotency-Key"]; ok && (len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey) {
 		return bad(http.StatusBadRequest, "Idempotency-Key: one of 1 to %d bytes is possible", maxKey)
 	}
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return bad(http.StatusUnsupportedMediaType, "Content-Encoding: the body must be sent as it is")
+	if why = unencoded(r); why == nil {
+		why = m.typed(r.Header.Get("Content-Type"))
 	}
-	why = m.typed(r.Header.Get("Content-Type"))
 	return m, why
+}
+
+// unencoded refuses a body that is compressed.
+func unencoded(r *http.Request) *refusal {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return badRequest(http.StatusUnsupportedMediaType, "Content-Encoding: the body must be sent as it is")
+	}
+	return nil
 }
 
 // typed reads the Content-Type. What says nothing is bytes (RFC 9110, section 8.3).

@@ -115,6 +115,14 @@ func (s *stream) flush() error {
 	return s.unlimit()
 }
 
+// flushPiece sends what was appended if that is much.
+func (s *stream) flushPiece() error {
+	if len(s.buf) < streamPiece {
+		return nil
+	}
+	return s.flush()
+}
+
 // unlimit takes the deadline away. HTTP/2 ends a stream at it, though nobody writes.
 func (s *stream) unlimit() error {
 	s.mu.Lock()

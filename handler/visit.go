@@ -48,7 +48,7 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, methods ...strin
 }
 
 // requestHeaders are those that a script may send beside the safe ones.
-const requestHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+const requestHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
 
 // readable lets scripts of the origins that may connect read the response (Fetch
 // Standard, "CORS protocol"), with credentials where an origin was named.
@@ -65,7 +65,7 @@ func (s *settings) readable(w http.ResponseWriter, r *http.Request) {
 		header.Set("Access-Control-Allow-Credentials", "true")
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
-	header.Set("Access-Control-Expose-Headers", "Retry-After")
+	header.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After")
 }
 
 // preflight answers OPTIONS. It asks for no credentials, since browsers send none

@@ -128,6 +128,8 @@ func (f field) code() Code {
 		return CodeBadTransfer
 	case fOffset:
 		return CodeBadOffset
+	case fNode, fTarget:
+		return CodeBadNode
 	}
 	return CodeBadMessage
 }

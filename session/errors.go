@@ -30,6 +30,12 @@ const (
 	CodeToken         Code = "token"
 	CodeTokenExpired  Code = "token_expired"
 	CodeForbidden     Code = "forbidden"
+	CodeBadNode       Code = "bad_node"
+	CodeNoNode        Code = "unknown_node"
+	CodeChanged       Code = "changed"
+	CodeNoGraph       Code = "no_graph"
+	CodeGraphFull     Code = "graph_full"
+	CodeStorage       Code = "storage"
 )
 
 // codes are all of them; a code's place is its counter's.
@@ -38,6 +44,7 @@ var codes = [...]Code{
 	CodeTooMany, CodeHelloExpected, CodeHelloTimeout, CodePassword, CodeRoomFull, CodeTooManyErrors,
 	CodeBadTransfer, CodeNoTransfer, CodeBadOffset, CodeRule,
 	CodeToken, CodeTokenExpired, CodeForbidden,
+	CodeBadNode, CodeNoNode, CodeChanged, CodeNoGraph, CodeGraphFull, CodeStorage,
 }
 
 // Error is a fault of the client, as it is told to it.

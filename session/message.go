@@ -27,6 +27,16 @@ const (
 	OpChunk    Op = "chunk"
 	OpEnd      Op = "end"
 	OpCancel   Op = "cancel"
+
+	// Of the room's graph.
+	OpPut     Op = "put"
+	OpPatch   Op = "patch"
+	OpRemove  Op = "remove"
+	OpLink    Op = "link"
+	OpGet     Op = "get"
+	OpNode    Op = "node"
+	OpWatch   Op = "watch"
+	OpUnwatch Op = "unwatch"
 )
 
 // maxInteger is the greatest seq and id: the greatest integer that every JSON
@@ -43,7 +53,7 @@ type Message struct {
 	To       []string       // send: nil means everybody
 	Content  engine.Content // data and meta; Data is nil where data is missing
 	Progress bool
-	ID       uint64 // ping, pong
+	ID       uint64 // ping, pong, and requests of the graph
 	Peer     string
 	Fraction float64
 	Event    string // peer
@@ -58,6 +68,16 @@ type Message struct {
 	Kind     string
 	Offset   *uint64
 	Hash     string
+
+	// Of the room's graph. Expect and Timestamp are JSON, nil where they are missing.
+	Node      string
+	Target    string   // link
+	Edges     []string // node
+	Expect    []byte   // "absent", "exists" or a timestamp
+	Timestamp []byte   // node
+	Removed   bool     // node
+	Prefix    string   // watch
+	After     *uint64  // watch: nil where it is missing
 
 	Token    string // hello
 	Password string // hello
@@ -122,6 +142,14 @@ const (
 	fHash
 	fToken
 	fUser
+	fNode
+	fTarget
+	fEdges
+	fExpect
+	fTimestamp
+	fRemoved
+	fPrefix
+	fAfter
 	fieldCount
 )
 
@@ -134,6 +162,8 @@ var fieldNames = [fieldCount]string{
 	fAck: "ack", fPeers: "peers", fLimits: "limits",
 	fTransfer: "transfer", fSize: "size", fKind: "kind", fOffset: "offset", fHash: "hash",
 	fToken: "token", fUser: "user",
+	fNode: "node", fTarget: "target", fEdges: "edges", fExpect: "expect", fTimestamp: "timestamp",
+	fRemoved: "removed", fPrefix: "prefix", fAfter: "after",
 }
 
 var fieldsByName = func() map[string]field {
@@ -174,6 +204,16 @@ var uses = map[Op][]use{
 	OpChunk:  {{fTransfer, false}, {fFrom, true}, {fOffset, false}, {fData, false}},
 	OpEnd:    {{fTransfer, false}, {fFrom, true}, {fHash, true}},
 	OpCancel: {{fTransfer, false}, {fFrom, true}, {fReason, true}},
+
+	OpPut:    {{fID, false}, {fNode, true}, {fData, false}, {fExpect, true}},
+	OpPatch:  {{fID, false}, {fNode, false}, {fData, false}, {fExpect, true}},
+	OpRemove: {{fID, false}, {fNode, false}, {fExpect, true}},
+	OpLink:   {{fID, false}, {fNode, false}, {fTarget, false}, {fExpect, true}},
+	OpGet:    {{fID, false}, {fNode, false}},
+	OpNode: {{fID, false}, {fSeq, true}, {fNode, false}, {fData, true}, {fEdges, true}, {fTimestamp, true},
+		{fRemoved, true}},
+	OpWatch:   {{fID, false}, {fPrefix, true}, {fAfter, true}, {fSeq, true}},
+	OpUnwatch: {{fID, false}},
 }
 
 // at returns a pointer to the field of m, whose type tells the codecs what
@@ -251,6 +291,22 @@ func (m *Message) at(f field) any {
 		return &m.Offset
 	case fHash:
 		return &m.Hash
+	case fNode:
+		return &m.Node
+	case fTarget:
+		return &m.Target
+	case fEdges:
+		return &m.Edges
+	case fExpect:
+		return &m.Expect
+	case fTimestamp:
+		return &m.Timestamp
+	case fRemoved:
+		return &m.Removed
+	case fPrefix:
+		return &m.Prefix
+	case fAfter:
+		return &m.After
 	}
 	panic("session: message has no such field")
 }

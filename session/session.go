@@ -48,8 +48,9 @@ type Config struct {
 	// Revoked ends the connection, when it ends with an *Error as its cause: the
 	// grant is good no longer, but the session may be resumed. Nil: never.
 	Revoked context.Context
-	// Pace is called before each message of the client that others hear of. It
-	// may wait, until ctx ends, which holds the client back. Nil: at any pace.
+	// Pace is called before each message of the client that others hear of, or that is
+	// about the graph. It may wait, until ctx ends, which holds the client back. Nil:
+	// at any pace.
 	Pace func(ctx context.Context)
 }
 
@@ -89,7 +90,10 @@ type session struct {
 	Config
 	seat *engine.Attachment
 
+	tasks   sync.WaitGroup // all goroutines but the reader
 	replies chan reply
+	nodes   chan [][]byte // messages of the graph, as they are written
+	telling chan struct{} // has room for the one watch that tells
 	wake    chan struct{} // has room for one token; the writer waits for it
 	pings   pings
 	decided atomic.Pointer[End] // by the reader, before it is said
@@ -99,10 +103,12 @@ type session struct {
 	welcomed bool // the welcome was written; seat is set before it is queued
 
 	// Of the reader.
-	grant  Grant  // since hello
-	last   uint64 // the highest seq of the client
-	lost   bool   // nothing more can be read
-	faults faults
+	grant    Grant  // since hello
+	last     uint64 // the highest seq of the client
+	lost     bool   // nothing more can be read
+	faults   faults
+	requests chan request // to the graph; nil before the first
+	watches  map[uint64]context.CancelFunc
 }
 
 // Serve runs one session until it ends, and returns why, which is an *End.
@@ -117,34 +123,35 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	s := &session{
 		conn: conn, Config: cfg,
 		replies: make(chan reply, maxReplies),
+		nodes:   make(chan [][]byte, 1),
+		telling: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 
-	var tasks sync.WaitGroup
 	// Close ends the reads and writes under way, once the end is known.
-	tasks.Add(1)
+	s.tasks.Add(1)
 	context.AfterFunc(s.ctx, func() {
-		defer tasks.Done()
+		defer s.tasks.Done()
 		s.signal()
 		end := endOf(s.ctx)
 		conn.Close(end.Code, end.Reason)
 	})
-	tasks.Go(s.write)
+	s.tasks.Go(s.write)
 	unlimited := func() {}
 	if s.join() {
 		// Others are not to wait for the closing handshake.
-		tasks.Add(1)
+		s.tasks.Add(1)
 		context.AfterFunc(s.ctx, func() {
-			defer tasks.Done()
+			defer s.tasks.Done()
 			if endOf(s.ctx).final() {
 				s.seat.Leave()
 			} else {
 				s.seat.Detach()
 			}
 		})
-		tasks.Add(1)
-		unlimited = s.limit(tasks.Done)
+		s.tasks.Add(1)
+		unlimited = s.limit(s.tasks.Done)
 		s.read()
 	}
 	for !s.lost { // last words are on their way, and the client answers
@@ -153,7 +160,7 @@ func Serve(ctx context.Context, conn Conn, cfg Config) error {
 	}
 	<-s.ctx.Done()
 	unlimited()
-	tasks.Wait()
+	s.tasks.Wait()
 
 	end := endOf(s.ctx)
 	if errors.Is(end, engine.ErrSlow) {
@@ -191,9 +198,12 @@ func (s *session) read() {
 // handle takes one message, which err says could not be decoded. It reports
 // whether the session goes on.
 func (s *session) handle(m *Message, err error) bool {
-	extra := registered[m.Op]
-	if s.Pace != nil && (extra != nil || m.Op == OpSend || m.Op == OpBegin || m.Op == OpPing) {
+	extra, ofGraph := registered[m.Op], aboutGraph(m.Op)
+	if s.Pace != nil && (extra != nil || m.Op == OpSend || m.Op == OpBegin || m.Op == OpPing || ofGraph) {
 		s.Pace(s.ctx)
+	}
+	if ofGraph {
+		return s.onGraph(m, err)
 	}
 	switch m.Op {
 	case OpSend:

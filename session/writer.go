@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,6 +35,18 @@ func (s *session) reply(r reply) bool {
 	}
 }
 
+// tell hands the writer messages of the graph, of which it has one piece at most
+// waiting. It reports false if ctx ended before.
+func (s *session) tell(ctx context.Context, piece [][]byte) bool {
+	select {
+	case s.nodes <- piece:
+		s.signal()
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // signal has the writer look for what is to be written.
 func (s *session) signal() {
 	select {
@@ -43,7 +56,8 @@ func (s *session) signal() {
 }
 
 // write is the writer: replies first, and from the welcome on what the seat
-// hears. It waits on one channel for all of that, which costs less than a select.
+// hears, in turn with what the graph says. It waits on one channel for all of that,
+// which costs less than a select.
 func (s *session) write() {
 	for s.ctx.Err() == nil {
 		if r, ok := s.nextReply(); ok {
@@ -55,7 +69,22 @@ func (s *session) write() {
 		if s.welcomed && !s.writeHeard() {
 			return
 		}
-		<-s.wake
+		if wrote, ok := s.writeNodes(); !ok {
+			return
+		} else if !wrote {
+			<-s.wake
+		}
+	}
+}
+
+// writeNodes sends a piece of what the graph says. It reports whether there was one,
+// and whether the session goes on.
+func (s *session) writeNodes() (wrote, ok bool) {
+	select {
+	case piece := <-s.nodes:
+		return true, s.send(piece)
+	default:
+		return false, true
 	}
 }
 
@@ -136,14 +165,17 @@ const (
 	writeBytes = 64 << 10
 )
 
-// writeEvents sends a batch piece by piece, and in between the replies that
-// come meanwhile: so an error comes before the acknowledgement that covers it.
+// writeEvents sends a batch piece by piece, and in between what the graph says and
+// the replies that come meanwhile: so an error comes before the acknowledgement that covers it.
 // It reports whether the session goes on.
 func (s *session) writeEvents(batch []engine.Event, encoded *[writeCount][]byte) bool {
 	defer clear(batch)
 	defer clear(encoded[:])
 	for len(batch) > 0 {
 		if r, ok := s.nextReply(); ok && !s.writeReplies(r) {
+			return false
+		}
+		if _, ok := s.writeNodes(); !ok {
 			return false
 		}
 		out := encoded[:0]

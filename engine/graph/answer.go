@@ -20,17 +20,19 @@ const (
 	// window is how far the changes of a graph may differ in order between those who are
 	// connected.
 	window = 60 * time.Second
+	// maxRemovals is how many removals one is told of who has nothing: mostly a new page,
+	// which forgets them.
+	maxRemovals = 1000
 )
 
 // Answer is what somebody lacks of a graph. It is for one goroutine.
 type Answer struct {
-	fetch Fetch
-	// asked is the highest timestamp that who asked may have; last is ours.
-	asked, last Timestamp
-	all         bool
-	items       []item
-	values      map[string]Entry // those of the items, while they are not too large
-	live        map[string]bool  // the nodes that exist
+	fetch  Fetch
+	last   Timestamp
+	all    bool
+	items  []item
+	values map[string]Entry // those of the items, while they are not too large
+	live   map[string]bool  // the nodes that exist
 }
 
 // item is an entry without its value.
@@ -47,42 +49,54 @@ type item struct {
 	has Timestamp
 }
 
-// NewAnswer returns what is lacked by one who asks with the timestamp asked, the highest
-// that it has applied; last is ours.
+// Asker is what is known of one who asks.
+type Asker struct {
+	// Asked is the highest timestamp that it has applied; zero if it has nothing.
+	Asked Timestamp
+	// Had is the Seq up to which it is known to have had everything, as a rule that of the
+	// graph when its last link ended; 0 if nothing is known. It must be left as it
+	// was if that link ended before the whole of an answer had arrived.
+	Had uint64
+	// Before bounds what Asked can prove, if Had is 0: only an entry with a lesser Seq
+	// proves that the asker was connected with us at that time. What came later it may have from others,
+	// whom it met before us. 0 means that nothing proves it, which is right for one
+	// that did not get the whole of our last answer.
+	Before uint64
+}
+
+// NewAnswer returns what an asker lacks; last is our highest timestamp.
 //
-// If asked is zero, or not one of an entry that is Live, that is everything (to one
-// with the zero Timestamp not the removals: it has nothing). Otherwise it
-// was connected with us then, give or take a minute, and it is what is as new or newer,
-// what came after a minute before that, and nodes with an edge to a node of those.
-//
-// This takes for granted that nothing is missing below asked. Batches keeps that true
-// when it is interrupted, but live operations that reach the asker meanwhile do not: who
-// has not had the whole of an answer must, when it asks again, be answered as if
-// it had asked with the lesser of both timestamps.
+// If Had is known, that is what came after it, or a minute before. Else, if Asked is the
+// timestamp of an entry that is Live, and Before, it is what came a minute before that entry
+// or later. In both cases it is also what is as new as Asked or newer, and nodes with an edge
+// to one of those nodes, as the link may have come before the node. Else it is everything; one with
+// the zero Timestamp is told of the newest removals only.
 //
 // Scan is called once, fetch while the answer is taken, if it is large.
-func NewAnswer(scan Scan, fetch Fetch, asked, last Timestamp) (*Answer, error) {
-	a := &Answer{fetch: fetch, asked: asked, last: last}
-	var met *item
+func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, error) {
+	a := &Answer{fetch: fetch, last: last}
+	had, asked := asker.Had, asker.Asked
 	err := a.read(scan, func(it *item) {
 		it.has = asked
-		if it.live && !asked.IsZero() && it.timestamp == asked && (met == nil || it.seq < met.seq) {
-			met = it
+		if asker.Had == 0 && it.live && it.timestamp == asked && it.seq < asker.Before {
+			had = max(had, it.seq)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.all = met == nil
-	if a.all {
+	if asked.IsZero() || had == 0 {
+		a.all = true
 		for i := range a.items {
-			it := &a.items[i]
-			it.lacked = !asked.IsZero() || !it.removed
+			a.items[i].lacked = true
 		}
 		a.keep()
+		if asked.IsZero() {
+			a.forget()
+		}
 		return a, nil
 	}
-	since := met.seq - min(met.seq, uint64(window.Microseconds()))
+	since := had - min(had, uint64(window.Microseconds()))
 	lacked := make(map[string]bool)
 	for i := range a.items {
 		it := &a.items[i]
@@ -167,6 +181,23 @@ func (a *Answer) keep() {
 	})
 	slices.SortFunc(a.items, func(x, y item) int {
 		return cmp.Or(x.timestamp.Compare(y.timestamp), cmp.Compare(x.id, y.id))
+	})
+}
+
+// forget leaves the newest removals only.
+func (a *Answer) forget() {
+	removals := 0
+	for i := range a.items {
+		if a.items[i].removed {
+			removals++
+		}
+	}
+	a.items = slices.DeleteFunc(a.items, func(it item) bool {
+		if !it.removed || removals <= maxRemovals {
+			return false
+		}
+		removals--
+		return true
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 )
 
@@ -70,7 +71,7 @@ func (a *Answer) Batches(limit int) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		w := &batches{Answer: a, limit: limit, yield: yield, todo: make(map[string]bool, len(a.items)),
 			waiting: make(map[string][]string), partial: make(map[string]*parts)}
-		if err := w.run(); err != nil {
+		if err := w.run(); err != nil && !w.stopped {
 			yield(nil, err)
 		}
 	}
@@ -136,10 +137,24 @@ func (w *batches) run() error {
 	for i := range entries {
 		e := &entries[i]
 		it := &item{id: e.ID, timestamp: e.Timestamp, removed: e.Removed, edges: e.Edges, has: e.Timestamp}
-		w.values[e.ID] = *e
 		if err := w.item(it, e); err != nil || w.stopped {
 			return err
 		}
+	}
+	return w.rest()
+}
+
+// rest writes the last parts of nodes whose links wait for what was removed meanwhile.
+func (w *batches) rest() error {
+	left := slices.SortedFunc(maps.Values(w.partial), func(p, q *parts) int {
+		return cmp.Or(p.item.timestamp.Compare(q.item.timestamp), cmp.Compare(p.item.id, q.item.id))
+	})
+	for _, p := range left {
+		p.twice = true
+		if err := w.finish(p); err != nil {
+			return err
+		}
+		w.cut()
 	}
 	w.flush()
 	return nil
@@ -206,7 +221,7 @@ func (w *batches) link(source, target string) error {
 		op.Timestamp = p.item.slot(len(p.item.edges) + 1)
 	}
 	w.op(op)
-	if p.links == 0 && source != target {
+	if p.links == 0 {
 		return w.finish(p)
 	}
 	return nil

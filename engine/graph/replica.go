@@ -47,11 +47,12 @@ const (
 	Applied Outcome = iota
 	// Stale: what is known is newer, or the same.
 	Stale
-	// Buried: an upsert of a node that was removed later. Whoever sent it does not know
-	// of that: the removal is to be sent to all (Removal).
+	// Buried: an upsert of a node that was removed later, or a link of one that was
+	// removed. Whoever sent it does not know of that: the removal is to be sent to all
+	// (Removal).
 	Buried
-	// Missing: a link between nodes that do not both exist, or a removal without
-	// timestamp.
+	// Missing: a link of a node that is not known, or a removal without timestamp. If it was
+	// live, its sender has a node that we lack.
 	Missing
 )
 
@@ -68,10 +69,10 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 	case Upsert:
 		next.Value = op.Value
 		if known {
-			if have.Removed && !op.Timestamp.After(have.Timestamp) {
-				return Buried, nil
-			}
 			if !wins(&next, &have) {
+				if have.Removed {
+					return Buried, nil
+				}
 				return Stale, nil
 			}
 			next.Edges = have.Edges
@@ -86,18 +87,26 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 			return Stale, nil
 		}
 	case Link:
-		there, err := r.exists(op.Target)
-		if err != nil {
-			return Stale, err
+		if known && have.Removed && op.Timestamp.After(have.Timestamp) {
+			// Its sender still has the node, and takes a newer removal only.
+			r.saw(op.Timestamp)
+			_, err := r.own(Op{Kind: Remove, ID: op.ID}, now)
+			return Buried, err
 		}
-		if !known || have.Removed || !there {
+		// Its target may still be under way.
+		if !known || have.Removed {
 			return Missing, nil
-		}
-		if !op.Timestamp.After(have.Timestamp) {
-			return Stale, nil
 		}
 		next.Value, next.Extra = have.Value, have.Extra
 		next.Edges = union(have.Edges, op.Target)
+		if !op.Timestamp.After(have.Timestamp) {
+			// A live one crossed what is newer: the edge is new all the same. In an answer it may
+			// be of an earlier node of this id.
+			if !live || len(next.Edges) == len(have.Edges) {
+				return Stale, nil
+			}
+			next.Timestamp = have.Timestamp
+		}
 	default:
 		return Missing, nil
 	}
@@ -119,7 +128,7 @@ func (r *Replica) Merge(full *FullState, now time.Time) (buried []Op, err error)
 		if err != nil {
 			return buried, fmt.Errorf("reading node %q: %w", e.ID, err)
 		}
-		if known && have.Removed && !e.Timestamp.After(have.Timestamp) {
+		if known && have.Removed && !wins(&e, &have) {
 			buried = append(buried, have.removal())
 			continue
 		}
@@ -169,16 +178,14 @@ func merged(have, e Entry, known bool, removed Timestamp) (next Entry, changed b
 }
 
 // wins tells whether an entry replaces another of the same id: it is newer. Of two with
-// the same timestamp, by which all who have them must choose the same, removals
-// win, and then the greater values. (Browsers keep what they have.)
+// the same timestamp a node wins against a removal, as in browsers, and of two nodes
+// the greater value: replicas must choose the same, whichever came first. (Browsers keep
+// what they have.)
 func wins(e, have *Entry) bool {
 	if c := e.Timestamp.Compare(have.Timestamp); c != 0 {
 		return c > 0
 	}
-	if e.Removed || have.Removed || e.Timestamp.IsZero() {
-		return e.Removed && !have.Removed && !e.Timestamp.IsZero()
-	}
-	return string(e.Value) > string(have.Value)
+	return !e.Removed && (have.Removed || string(e.Value) > string(have.Value))
 }
 
 // Removal returns the operation that removed a node, for those who do not know of it,
@@ -212,6 +219,13 @@ func (r *Replica) Remove(id string, now time.Time) (Op, error) {
 
 // Link adds an edge now. It fails with ErrMissing unless both nodes exist.
 func (r *Replica) Link(source, target string, now time.Time) (Op, error) {
+	for _, id := range []string{source, target} {
+		if there, err := r.exists(id); err != nil {
+			return Op{}, err
+		} else if !there {
+			return Op{}, ErrMissing
+		}
+	}
 	return r.own(Op{Kind: Link, ID: source, Target: target}, now)
 }
 
@@ -223,10 +237,7 @@ func (r *Replica) own(op Op, now time.Time) (Op, error) {
 	if ahead := time.UnixMilli(op.Timestamp.Physical); ahead.After(now) {
 		now = ahead
 	}
-	outcome, err := r.Apply(op, now, true)
-	if err == nil && outcome != Applied {
-		err = ErrMissing
-	}
+	_, err := r.Apply(op, now, true)
 	return op, err
 }
 
@@ -242,10 +253,14 @@ func (r *Replica) set(e Entry) error {
 	if err := r.store.Set(e); err != nil {
 		return fmt.Errorf("staging node %q: %w", e.ID, err)
 	}
-	if e.Timestamp.After(r.last) {
-		r.last = e.Timestamp
-	}
+	r.saw(e.Timestamp)
 	return nil
+}
+
+func (r *Replica) saw(t Timestamp) {
+	if t.After(r.last) {
+		r.last = t
+	}
 }
 
 // union is a list of ids with more of them; the list stays as it is.

@@ -1,12 +1,17 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -177,4 +182,156 @@ func TestAnyGraphHistory(t *testing.T) {
 			},
 		})
 	})
+}
+
+// Who follows the changes gets the last state of every id, while others write, and
+// after a restart from where it was.
+func TestChangesMissNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "graph.db")
+	g := openGraph(t, path)
+	after := uint64(0)
+	seen := map[string]graph.Entry{}
+	for round := range 3 {
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for i := range 30_000 { // more than the ring has
+				if err := g.Set(node(nodeID(rand.IntN(3000)), 50, int64(round*100_000+i))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		follow := func() {
+			changes, err := g.Changes(t.Context(), after, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range changes {
+				if e.Seq <= after {
+					t.Fatalf("Seq %d after %d", e.Seq, after)
+				}
+				after = e.Seq
+				seen[e.ID] = e
+			}
+		}
+		for range 20 {
+			follow()
+		}
+		writer.Wait()
+		set(t, g)
+		if round == 1 {
+			if err := g.Close(); err != nil {
+				t.Fatal(err)
+			}
+			g = openGraph(t, path)
+		}
+		for after < g.Head() {
+			follow()
+		}
+		if want := scan(t, g); !maps.EqualFunc(seen, want, equal) {
+			t.Fatalf("round %d: %d entries, want %d", round, len(seen), len(want))
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := g.Changes(ctx, after, 100); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { g.Close() })
+	if _, err := g.Changes(t.Context(), after, 100); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if err := g.Set(node("a", 1, 1)); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if _, _, err := g.Committed("a"); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if err := g.Wait(t.Context(), after+1); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// The ring is bounded in number and bytes.
+func TestRingIsBounded(t *testing.T) {
+	for _, size := range []int{50, 5000} {
+		r := ring{}
+		for seq := range uint64(3 * ringChanges) {
+			e := graph.Entry{ID: nodeID(int(seq % 20_000)), Value: make([]byte, size), Seq: seq + 1}
+			r.add(map[string][]byte{e.ID: encodeEntry(e)})
+		}
+		if len(r.changes) > ringChanges || r.bytes > ringBytes || len(r.latest) != len(r.changes) || r.floor != r.changes[0].seq-1 {
+			t.Errorf("%d changes, %d bytes, %d ids, floor %d", len(r.changes), r.bytes, len(r.latest), r.floor)
+		}
+	}
+}
+
+// The oldest removals are forgotten, and nothing else.
+func TestRemovalsAreForgotten(t *testing.T) {
+	g := openGraph(t, filepath.Join(t.TempDir(), "graph.db"))
+	g.db.NoSync = true
+	set(t, g, node("stays", 100, 1))
+	const removals = maxRemovals + 1000
+	for i := range removals {
+		if err := g.Set(graph.Entry{ID: nodeID(i), Removed: true, Timestamp: graph.Timestamp{Physical: int64(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(t, g)
+	set(t, g, node(nodeID(0), 100, 1)) // one that is about to be forgotten comes back
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		g.mu.Lock()
+		left, changed := g.disk.removals, g.changed
+		g.mu.Unlock()
+		if left <= maxRemovals*9/10 {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("%d removals are left", left)
+		}
+	}
+	entries := scan(t, g)
+	if s := g.Stats(); s.Nodes != 2 || s.Nodes+s.Removals != uint64(len(entries)) {
+		t.Errorf("%+v of %d", s, len(entries))
+	}
+	for i := removals - maxRemovals*9/10; i < removals; i++ {
+		if e := entries[nodeID(i)]; !e.Removed {
+			t.Fatalf("removal %d was forgotten", i)
+		}
+	}
+}
+
+func TestGraphIsBounded(t *testing.T) {
+	g := openGraph(t, filepath.Join(t.TempDir(), "graph.db"))
+	g.SetBounds(10_000)
+	n := 0
+	for ; n < 100; n++ {
+		if err := g.Set(node(fmt.Sprint(n), 200, 1)); err != nil {
+			if !errors.Is(err, ErrGraphFull) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	set(t, g)
+	if s := g.Stats(); s.Nodes != uint64(n) || s.Bytes > 10_000 || s.Bytes < 9_700 {
+		t.Errorf("%+v", s)
+	}
+	set(t, g, node("1", 500, 2)) // changes are taken
+	if err := g.Set(node("more", 200, 2)); !errors.Is(err, ErrGraphFull) {
+		t.Error(err)
+	}
+	for i := range 3 { // and so are removals, which make room
+		set(t, g, graph.Entry{ID: fmt.Sprint(i), Removed: true})
+	}
+	set(t, g, node("more", 200, 2))
+	for i := range 3 { // not beyond the bound again, be it on the place of a removal
+		if err := g.Set(node(fmt.Sprint(i), 5000, 3)); !errors.Is(err, ErrGraphFull) {
+			t.Error(err)
+		}
+	}
 }

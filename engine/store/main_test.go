@@ -12,5 +12,9 @@ func TestMain(m *testing.M) {
 		helper(path)
 		return
 	}
+	if path := os.Getenv(graphHelperPath); path != "" {
+		graphHelper(path)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

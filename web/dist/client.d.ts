@@ -33,13 +33,14 @@ export interface RoomError extends Error {
      * - `refused`: the server ended the session for good
      * - `resumed_elsewhere`: another page or program has gone on with this session
      * - `disconnected`: a ping was wanted without a connection, or the connection was lost under it
-     * - `queue_full`: more than 16 MiB of sends, or 1,000 transfers, would wait for the server
+     * - `queue_full`: more than 16 MiB of sends or of requests to the graph, 1,000 transfers or 1,000 requests would wait for the server
      * - `nobody`: a transfer has no recipient left
      * - `corrupt`: what has come of a transfer is not what was sent
      * - `unreadable`: a message on an encrypted channel is not encrypted, or by another passphrase, or
      *   was changed or repeated under another name on the way; or an encrypted send of the page before
      *   this one (`persist`) is not sent, since others know us by another id now
      * - `insecure_context`: encryption is wanted on a page that is neither of https nor of localhost
+     * - `unsupported`: {@link Database.map} was asked for something that it cannot do
      * - `left`: the room was left
      */
     readonly code: string;
@@ -207,6 +208,71 @@ export interface Channel {
     on<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): void;
     off<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): void;
 }
+/** A node of the room's graph. */
+export interface GraphNode {
+    readonly id: string;
+    /** Any JSON value; of a node that was removed, undefined. */
+    readonly value: any;
+    /** The ids of the nodes that it is linked to; in a watch they may name some that were removed. */
+    readonly edges: string[];
+    /** When it was changed last, by GenosDB's hybrid logical clock: `physical` is in Unix milliseconds. */
+    readonly timestamp?: {
+        physical: number;
+        logical: number;
+    } | undefined;
+    /** The place of its last change in the order of all changes of the graph. */
+    readonly seq: number;
+}
+/** A node that was changed, or removed. */
+export interface GraphChange extends GraphNode {
+    readonly removed: boolean;
+}
+/** Options of the writes of a {@link Graph}. */
+export interface WriteOptions {
+    /** What the node must be for the change to be made: not there, there, or unchanged since that timestamp. Else it fails with `changed`. */
+    expect?: 'absent' | 'exists' | GraphNode['timestamp'];
+}
+/** Options of {@link Graph.watch}. */
+export interface WatchOptions {
+    /** What the ids begin with. */
+    prefix?: string;
+    /** What changed after the change with that {@link GraphNode.seq} comes first; with 0 the whole graph. Without it only what changes from now on. */
+    after?: number;
+}
+/** A watch that has begun. */
+export interface GraphWatch {
+    /**
+     * Resolves when all that there was has come, with the seq up to which it has. Rejects with a {@link RoomError}
+     * if the server refuses the watch; if it does so later, after a reconnect, the room's `error` event tells.
+     */
+    readonly ready: Promise<number>;
+    unsubscribe(): void;
+}
+/**
+ * The graph of the room, as the server keeps it on its disk (docs/gateway.md, 'The graph').
+ *
+ * Calls wait while there is no connection, up to 1,000 and 16 MiB of them; more is refused with
+ * `queue_full`. They are made in order, and resolve when the change is on the server's disk; browsers
+ * hear of it too. They reject with a {@link RoomError}, such as `no_graph`, `forbidden` or `unknown_node`.
+ * A write whose answer was lost with a connection is made again: without `expect` twice, and with it
+ * it may fail by what it did itself.
+ */
+export interface Graph {
+    /** Sets the value of a node, of a new one without `id`. Its edges stay. */
+    put(value: unknown, id?: string, options?: WriteOptions): Promise<GraphNode>;
+    /** Changes the fields that `patch` has, and removes those that are null in it (RFC 7396). */
+    patch(patch: unknown, id: string, options?: WriteOptions): Promise<GraphNode>;
+    remove(id: string, options?: WriteOptions): Promise<void>;
+    /** Adds an edge from a node to another. */
+    link(source: string, target: string, options?: WriteOptions): Promise<GraphNode>;
+    /** A node, as it is after the calls before; undefined if there is none. */
+    get(id: string): Promise<GraphNode | undefined>;
+    /**
+     * Tells of changes, in their order, over lost connections too: of a node that changed several times
+     * meanwhile the last. A room can have 16 watches.
+     */
+    watch(options: WatchOptions, callback: (change: GraphChange) => void): GraphWatch;
+}
 /** A room that was joined. It reconnects by itself until it is left or the server refuses it for good. */
 export interface Room {
     /** The name that was given to {@link join}. */
@@ -220,6 +286,8 @@ export interface Room {
     /** The id under which browsers see you, where it is not {@link id}; it changes when the server is started again. */
     readonly mesh: string;
     readonly state: RoomState;
+    /** The room's graph, where the server keeps one. */
+    readonly graph: Graph;
     /**
      * The channel of that name, the same one each time; options hold from the call on that has them.
      * Throws if the name is not 1 to 12 bytes of UTF-8, or begins with `@_`.
@@ -256,15 +324,50 @@ export interface DatabaseOptions extends JoinOptions {
     url?: string | URL | null;
     [ofGenosDB: string]: unknown;
 }
-/** What {@link gdb} resolves with: of GenosDB's database, the room. There is no graph. */
+/** A node as {@link Database} has it. */
+export type DatabaseNode = Omit<GraphNode, 'seq'>;
+/** Options of {@link Database.map}; others of GenosDB's are refused with `unsupported`. */
+export interface MapOptions {
+    /** Fields and what they are, or `$eq $ne $gt $gte $lt $lte $in $exists $startsWith`, combined by `$and $or $not`. */
+    query?: Record<string, any>;
+    /** The field by which the results are ordered. */
+    field?: string;
+    order?: 'asc' | 'desc';
+    /** How many results; not with a callback. */
+    $limit?: number;
+    /** Whether the callback hears of changes. Default true. */
+    realtime?: boolean;
+}
+/** What {@link Database.map} tells. */
+export type MapCallback = (node: DatabaseNode & {
+    action: 'initial' | 'added' | 'updated' | 'removed';
+}) => void;
+/**
+ * What {@link gdb} resolves with: of GenosDB's database the room, and where the server keeps the graph
+ * the calls for it. They go to the server; nothing is kept here.
+ */
 export interface Database {
     readonly room: Room;
     /** {@link Room.id} */
     readonly selfId: string;
+    /** Sets a node's value and resolves with its id. Without one it is random, not made of the value. */
+    put(value: unknown, id?: string): Promise<string>;
+    /** A node, or null. The callback hears of it at once, and of its changes; null when it is removed. */
+    get(id: string, callback?: (node: DatabaseNode | null) => void): Promise<{
+        result: DatabaseNode | null;
+        unsubscribe?: () => void;
+    }>;
+    remove(id: string): Promise<void>;
+    link(source: string, target: string): Promise<void>;
+    /** The nodes that fit, and by the callback their changes. All nodes of the graph come to this page for it. */
+    map(...args: (MapOptions | MapCallback)[]): Promise<{
+        results: DatabaseNode[];
+        unsubscribe?: () => void;
+    }>;
 }
 /**
- * Joins the room of a database as GenosDB does, so that an application written for `db.room` changes
- * nothing but its import. Resolves and rejects as {@link join} does.
+ * Joins the room of a database as GenosDB does, so that an application written for `db.room`, or for the
+ * simple calls of its graph, changes nothing but its import. Resolves and rejects as {@link join} does.
  *
  *     import { gdb } from 'https://example.com/genosrtc/client.js'
  *     const db = await gdb('demo', { rtc: true })

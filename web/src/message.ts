@@ -22,7 +22,16 @@ export type ClientMessage =
   | { op: 'ping'; id: number; peer?: string | undefined }
   | { op: 'pong'; id: number }
   | { op: 'leave' }
+  | GraphMessage
   | TransferMessage
+
+/** What we ask of the room's graph. */
+export type GraphMessage =
+  | { op: 'put' | 'patch'; id: number; node: string; data: Data; expect?: unknown }
+  | { op: 'remove' | 'get'; id: number; node: string; expect?: unknown }
+  | { op: 'link'; id: number; node: string; target: string; expect?: unknown }
+  | { op: 'watch'; id: number; prefix?: string | undefined; after?: number | undefined }
+  | { op: 'unwatch'; id: number }
 
 /** What we say of a transfer: with `from` as its recipient, without as its sender. */
 export type TransferMessage =
@@ -94,13 +103,53 @@ export type TransferReport =
   | { op: 'end'; transfer: number; from?: string; hash?: string }
   | { op: 'cancel'; transfer: number; from?: string; reason?: string }
 
+export interface ResultMessage {
+  op: 'result'
+  seq?: number
+  transfer?: number
+  peer?: string
+  error: string
+  message: string
+}
+
+export interface ProgressMessage {
+  op: 'progress'
+  peer: string
+  fraction: number
+  seq?: number
+  transfer?: number
+  channel?: string
+  meta?: unknown
+}
+
+/** A node, in an answer or as a watch tells it. */
+export interface NodeMessage {
+  op: 'node'
+  id: number
+  seq: number
+  node: string
+  data?: Data
+  edges?: string[]
+  timestamp?: { physical: number; logical: number }
+  removed?: boolean
+}
+
+/** A watch has told all that there was. */
+export interface WatchMessage {
+  op: 'watch'
+  id: number
+  seq?: number
+}
+
 export type ServerMessage =
   | Welcome
   | ErrorMessage
   | Arrival
   | { op: 'ack'; seq: number; transfer?: undefined }
-  | { op: 'result'; seq?: number; transfer?: number; peer?: string; error: string; message: string }
-  | { op: 'progress'; peer: string; fraction: number; seq?: number; transfer?: number; channel?: string; meta?: unknown }
+  | ResultMessage
+  | ProgressMessage
+  | NodeMessage
+  | WatchMessage
   | { op: 'ping'; id: number }
   | { op: 'pong'; id: number; peer?: string; error?: string }
   | { op: 'peer'; event: 'join' | 'leave' | 'seen' | 'lost'; peer: string; type?: string }

@@ -13,27 +13,29 @@ const timeout = 15_000 // longer than the server's own 10 s, whose answer says m
 /** The pings under way, by id. */
 export class Pings {
   private readonly underWay = new Map<number, Ping>()
-  private lastId = 0
+
+  constructor(private readonly nextId: () => number) {}
 
   /** Sends a ping by `write` and resolves with its round trip in milliseconds. */
   start(write: (id: number) => void): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.underWay.size >= most) throw new Failure('too_many', `ping: ${most} are under way already`)
-      const id = ++this.lastId
+      const id = this.nextId()
       write(id)
       const timer = setTimeout(() => this.finish(id, 'timeout'), timeout)
       this.underWay.set(id, { began: performance.now(), timer, resolve, reject })
     })
   }
 
-  /** A ping was answered, or has failed. */
-  finish(id: number, error?: string): void {
+  /** A ping was answered, or has failed. Reports whether it was under way. */
+  finish(id: number, error?: string): boolean {
     const ping = this.underWay.get(id)
-    if (!ping) return
+    if (!ping) return false
     this.underWay.delete(id)
     clearTimeout(ping.timer)
     if (error) ping.reject(new Failure(error, `ping: ${error}`))
     else ping.resolve(performance.now() - ping.began)
+    return true
   }
 
   /** No pong can come any more. */

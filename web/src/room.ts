@@ -1,22 +1,18 @@
-import { onAbort } from './abort.ts'
 import { backoff, pause } from './backoff.ts'
-import { RoomChannel, type Send } from './channel.ts'
+import { RoomChannel } from './channel.ts'
 import type { Channel, ChannelOptions, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter } from './emitter.ts'
-import { overhead, Secret } from './encryption.ts'
-import { ended, Failure, unreadable } from './error.ts'
+import { Secret } from './encryption.ts'
+import { ended, Failure } from './error.ts'
+import { RoomGraph } from './graph.ts'
 import type { ClientMessage, Limits, ServerMessage, Welcome } from './message.ts'
-import { Outbox, type Entry } from './outbox.ts'
-import { bytesOf, jsonText, payloadOf, sizeOf } from './payload.ts'
 import { Pings } from './pings.ts'
-import { Reach } from './reach.ts'
 import { refusal } from './refusal.ts'
-import { restore, save } from './saved.ts'
-import { SentLog } from './sent.ts'
+import { Sends, type Sending } from './sends.ts'
 import { Session } from './session.ts'
-import { TicketStore, watchPage, type Ticket } from './ticket.ts'
+import { TicketStore, watchPage } from './ticket.ts'
 import { tokenOf } from './token.ts'
 import { Receiver } from './transfer/receiver.ts'
 import { Sender } from './transfer/sender.ts'
@@ -27,7 +23,7 @@ const stable = 5_000 // a connection that lasted so long was no failure
 const farewell = 2_000
 
 /** A room: one connection after the other, and what outlives them. */
-export class JoinedRoom implements Room {
+export class JoinedRoom implements Room, Sending {
   id = ''
   mesh = ''
   identity: 'session' | 'server' = 'session'
@@ -37,26 +33,27 @@ export class JoinedRoom implements Room {
   readonly on = this.events.on.bind(this.events) as Room['on']
   readonly off = this.events.off.bind(this.events) as Room['off']
 
-  private readonly codec: Codec
+  readonly codec: Codec
   private readonly channels = new Map<string, RoomChannel>()
   private readonly peers = new Map<string, Peer>()
   private readonly session: Session
-  private readonly outbox = new Outbox()
-  private readonly sent = new SentLog()
   private readonly sender: Sender
+  private readonly sends: Sends
   private readonly receiver = new Receiver(
     (message) => this.say(message),
     (name) => this.channels.get(name),
   )
-  private readonly pings = new Pings()
-  private lastSeq = 0
+  private lastId = 0
+  private readonly nextId = () => ++this.lastId
+  private readonly pings = new Pings(this.nextId)
+  readonly graph = new RoomGraph(this, this.nextId)
 
   private current?: Connection // the connection that is dialled or open
-  private link?: Connection | undefined // the same, once it was welcomed
-  private limits!: Limits // since the first welcome
+  link?: Connection | undefined // the same, once it was welcomed
+  limits!: Limits // since the first welcome
 
   private held?: (() => void)[] | undefined = [] // what is told when the application had a chance to listen
-  private stopped?: Failure // why there will be no further connection
+  stopped?: Failure // why there will be no further connection
   private readonly stopping = new AbortController()
   private readonly over: Promise<void>
   private readonly deadline: ReturnType<typeof setTimeout> // of the first welcome
@@ -76,10 +73,16 @@ export class JoinedRoom implements Room {
     const ticket = options.persist ? tickets.take() : undefined
     this.session = new Session(ticket, (message) => this.say(message))
     this.sender = new Sender(ticket?.transfer ?? 0, ticket?.ended ?? [], (message) => this.say(message))
-    if (ticket) this.restore(ticket)
+    this.sends = new Sends(this, this.sender)
+    if (ticket) {
+      this.id = ticket.id
+      this.mesh = ticket.mesh
+      // What has come of them can be told to nobody but the room.
+      this.sends.restore(ticket, (error) => error && this.tell(() => this.events.emit('error', error as Failure)))
+    }
     const keep = () => {
       const { ticket } = this.session
-      if (options.persist && ticket) tickets.put({ ...ticket, ...this.unfinished() })
+      if (options.persist && ticket) tickets.put({ ...ticket, ...this.sends.unfinished() })
     }
     const unwatch = watchPage(
       (mayReturn) => {
@@ -106,10 +109,14 @@ export class JoinedRoom implements Room {
   }
 
   channel(name: string, { passphrase }: ChannelOptions = {}): Channel {
-    const channel = this.channels.get(name) ?? new RoomChannel(name, this.send)
+    const channel = this.channels.get(name) ?? new RoomChannel(name, this.sends.send)
     if (passphrase !== undefined && passphrase !== channel.secret?.passphrase) channel.secret = new Secret(this.name, name, passphrase)
     this.channels.set(name, channel)
     return channel
+  }
+
+  secretOf(channel: string): Secret | undefined {
+    return this.channels.get(channel)?.secret
   }
 
   getPeers(): Record<string, Peer> {
@@ -221,11 +228,8 @@ export class JoinedRoom implements Room {
       this.meet(peer, type)
       this.tell(() => this.events.emit('peer:join', peer, type))
     }
-    if (welcome.resumed) this.outbox.acknowledge(welcome.ack)
-    this.lastSeq = Math.max(this.lastSeq, welcome.ack)
-    this.outbox.rewind()
-    this.flush()
-    this.sender.proceed(this.limits.window, welcome.resumed)
+    this.sends.proceed(welcome)
+    this.graph.proceed()
   }
 
   private handle(message: ServerMessage, size: number): void {
@@ -236,8 +240,7 @@ export class JoinedRoom implements Room {
         )
         break
       case 'ack':
-        if (message.transfer === undefined) this.outbox.acknowledge(message.seq)
-        else this.sender.received(message)
+        this.sends.acknowledged(message)
         break
       case 'begin':
       case 'chunk':
@@ -249,19 +252,18 @@ export class JoinedRoom implements Room {
         break
       }
       case 'result': {
-        const { seq, transfer, peer, error, message: text } = message
-        const reach = transfer === undefined ? this.sent.get(seq!) : this.sender.reach(transfer)
-        if (reach ? !reach.missed(peer) : transfer !== undefined) break // the server has said so before
-        this.events.emit('result', { peer, error, message: text, ...(reach && { channel: reach.channel, meta: reach.meta }) })
+        const missed = this.sends.missed(message)
+        if (missed) this.events.emit('result', missed)
         break
       }
-      case 'progress': {
-        const { seq, transfer, channel, peer, fraction, meta } = message
-        if (transfer !== undefined) this.sender.reach(transfer)?.progress(peer, fraction)
-        else if (seq !== undefined) this.sent.get(seq)?.progress(peer, fraction)
-        else if (channel !== undefined) this.channels.get(channel)?.emit('progress', fraction, peer, meta)
+      case 'progress':
+        if (message.seq !== undefined || message.transfer !== undefined) this.sends.progress(message)
+        else this.channels.get(message.channel!)?.emit('progress', message.fraction, message.peer, message.meta)
         break
-      }
+      case 'node':
+      case 'watch':
+        this.graph.received(message)
+        break
       case 'ping':
         this.say({ op: 'pong', id: message.id })
         break
@@ -278,10 +280,9 @@ export class JoinedRoom implements Room {
         break
       case 'error': {
         const error = new Failure(message.code, message.message)
-        if (message.seq !== undefined) this.outbox.refuse(message.seq, error)
-        else if (message.transfer !== undefined && message.from === undefined) this.sender.fault(message.transfer, error)
-        else if (message.id !== undefined) this.pings.finish(message.id, message.code)
-        else this.events.emit('error', error)
+        const { id } = message
+        const known = id === undefined ? this.sends.refused(message, error) : this.graph.refused(id, error) || this.pings.finish(id, error.code)
+        if (!known) this.events.emit('error', error)
       }
     }
   }
@@ -325,78 +326,6 @@ export class JoinedRoom implements Room {
     }
   }
 
-  private readonly send: Send = async (channel, value, { to, meta, progress: onProgress, signal }) => {
-    if (this.stopped) throw this.stopped
-    signal?.throwIfAborted()
-    const targets = to == null ? undefined : [to].flat()
-    if (targets?.some((peer) => typeof peer !== 'string')) throw new Failure('bad_message', 'send: a target is no peer id')
-    const metaText = meta == null ? '' : jsonText('meta', meta)
-    const beside = { to: targets, meta: metaText ? JSON.parse(metaText) : undefined }
-
-    const reach = new Reach(channel, meta, onProgress)
-    const { kind, data, raw } = payloadOf(value)
-    const secret = this.channels.get(channel)?.secret
-    const size = sizeOf(raw) + sizeOf(metaText) + (secret ? overhead : 0)
-    const whole = size <= this.limits.message
-    if (secret && !whole) throw new Failure('too_large', `send: ${size} bytes encrypted, at most ${this.limits.message}`)
-    const seq = ++this.lastSeq
-    const encode = (data: unknown) =>
-      this.codec.encode({ op: 'send', seq, channel, data, ...beside, ...(secret && { meta: undefined }), progress: onProgress && true })
-    const frame = whole && !secret && !(raw instanceof Blob) ? encode(data) : undefined
-    // JSON may be many times as long as what it says.
-    if (!whole || (frame && sizeOf(frame) > this.frameLimit)) {
-      const blob = raw instanceof Blob ? raw : new Blob([raw as BlobPart])
-      return this.sender.send({ kind, blob, ...beside, reach }, signal)
-    }
-    const blob = raw instanceof Blob || secret ? new Blob([raw as BlobPart]) : undefined // as it is now
-    return new Promise((resolve, reject) => {
-      const settle = onAbort(signal, (reason) => this.outbox.withdraw(entry, reason), resolve, reject)
-      const fill = async (): Promise<void> => {
-        const { link } = this
-        try {
-          const bytes = secret ? await secret.seal([this.id, this.mesh], kind, blob!, beside.meta) : bytesOf(await blob!.arrayBuffer())
-          if (secret && link !== this.link) return // it is sealed anew for the next one
-          this.outbox.fill(entry, encode(bytes))
-        } catch (error) {
-          this.outbox.refuse(seq, unreadable(error))
-        }
-        this.flush()
-      }
-      const entry: Entry = { seq, size: sizeOf(frame ?? raw), frame, settle, ...(secret && { seal: fill }) }
-      this.outbox.add(entry)
-      this.sent.add(seq, reach)
-      if (blob) void fill()
-      this.flush()
-    })
-  }
-
-  // What the next page needs beside the session itself.
-  private unfinished(): Omit<Ticket, 'resume' | 'ack'> {
-    const { id, mesh, sender } = this
-    return { id, mesh, transfer: sender.lastTransfer, ended: sender.current, ...save(this.outbox, this.codec) }
-  }
-
-  // The sends of an earlier page: what has come of them can be told to nobody but the room.
-  private restore(ticket: Ticket): void {
-    const settle = (error?: unknown) => error && this.tell(() => this.events.emit('error', error as Failure))
-    this.id = ticket.id
-    this.mesh = ticket.mesh
-    for (const { seq, channel, meta } of restore(ticket, this.outbox, this.codec, this, settle)) {
-      this.lastSeq = seq
-      this.sent.add(seq, new Reach(channel, meta, undefined))
-    }
-  }
-
-  private flush(): void {
-    const { link } = this
-    if (link) this.outbox.flush((frame) => link.write(frame), this.frameLimit)
-  }
-
-  // The server's read limit (docs/gateway.md, 1009).
-  private get frameLimit(): number {
-    return 2 * this.limits.message
-  }
-
   private refused(error: Failure | undefined): void {
     if (error && !this.stopped) this.stopped = error
   }
@@ -417,8 +346,8 @@ export class JoinedRoom implements Room {
     this.sender.suspend()
     this.receiver.suspend()
     if (error) {
-      this.outbox.close(error)
-      this.sender.close(error)
+      this.sends.close(error)
+      this.graph.close(error)
       this.receiver.close(error)
       this.session.close()
     }

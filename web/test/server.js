@@ -4,6 +4,7 @@
 import { createServer, STATUS_CODES } from 'node:http'
 import { decode, encode } from '@msgpack/msgpack'
 import { WebSocketServer } from 'ws'
+import { Graph, GraphSession } from './graph.js'
 import { Transfers } from './transfers.js'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -50,6 +51,9 @@ export class TestServer {
   mesh = undefined // what browsers take sessions for
   lost = new Map() // token of a session that is no more -> the reason
   transfers = new Transfers(this)
+  graph = new Graph()
+  holdGraph = false // no answers to what is asked of the graph
+  graphError = null // the code of all answers
 
   static async start(port = 0) {
     const server = new TestServer()
@@ -200,7 +204,7 @@ class Session {
 
   attach(ws, codec) {
     this.ws?.close(4000, 'resumed elsewhere')
-    Object.assign(this, { ws, codec })
+    Object.assign(this, { ws, codec, graph: new GraphSession(this.server, (message) => this.ws === ws && this.write(message)) })
     ws.on('message', (bytes, binary) => {
       if (this.server.silent || this.ws !== ws) return
       if (binary !== (ws.protocol === 'genosrtc.v1.msgpack')) return ws.close(1003)
@@ -250,6 +254,14 @@ class Session {
   on_chunk = (message) => this.server.transfers.chunk(this, message)
   on_end = (message) => this.server.transfers.end(this, message)
   on_cancel = (message) => this.server.transfers.cancel(this, message)
+
+  on_put = (message) => this.graph.received(message)
+  on_patch = this.on_put
+  on_remove = this.on_put
+  on_link = this.on_put
+  on_get = this.on_put
+  on_watch = this.on_put
+  on_unwatch = this.on_put
 
   on_ping({ id, peer }) {
     const error = peer === undefined || this.server.peers.has(peer) ? undefined : 'unknown_peer'

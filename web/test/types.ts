@@ -44,6 +44,17 @@ export async function application(): Promise<void> {
 
   const db = await gdb('demo', { rtc: { relayUrls: ['wss://relay.example'] }, url: '/genosrtc', password: 'secret' })
   console.log(db.selfId, db.room.getPeers())
+  const id: string = await db.put({ type: 'todo' })
+  const { results, unsubscribe } = await db.map({ query: { type: 'todo' } }, ({ id, value, action }) => console.log(id, value, action))
+  console.log((await db.get(id)).result?.value, results[0]?.edges, unsubscribe?.())
+  await db.link(id, results[0]!.id)
+  await db.remove(id)
+
+  const node = await room.graph.put({ celsius: 21 }, 'sensor-1', { expect: 'absent' })
+  await room.graph.patch({ celsius: 22 }, node.id, { expect: node.timestamp })
+  const watch = room.graph.watch({ prefix: 'sensor-', after: 0 }, ({ id, value, removed, seq }) => console.log(id, value, removed, seq))
+  console.log((await watch.ready).toFixed(), (await room.graph.get('x'))?.value)
+  watch.unsubscribe()
 
   console.log(await room.ping(), await room.ping('a'))
   await room.leave()

@@ -134,3 +134,28 @@ func memoryField(status []byte, name string) float64 {
 	}
 	return math.NaN()
 }
+
+// Written returns the bytes that a process has written to files and pipes so far
+// (wchar of proc(5)); what it sends on UDP sockets is not in it, what it writes to
+// TCP sockets may be.
+func Written(pid int) float64 { return ioField(pid, "wchar") }
+
+// Dirtied returns the bytes that the system counts as to be written to a disk on
+// behalf of a process (write_bytes of proc(5)). It counts whole folios of its cache,
+// which may be many times as large as what was written to them.
+func Dirtied(pid int) float64 { return ioField(pid, "write_bytes") }
+
+func ioField(pid int, name string) float64 {
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return math.NaN()
+	}
+	for line := range strings.Lines(string(io)) {
+		if n, ok := strings.CutPrefix(line, name+": "); ok {
+			if bytes, err := strconv.ParseUint(strings.TrimSpace(n), 10, 64); err == nil {
+				return float64(bytes)
+			}
+		}
+	}
+	return math.NaN()
+}

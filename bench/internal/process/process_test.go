@@ -67,10 +67,13 @@ func TestOwnFigures(t *testing.T) {
 	now, peak := Memory(Self())
 	cpu := CPU(Self())
 	if runtime.GOOS != "linux" {
-		if !math.IsNaN(now) || !math.IsNaN(cpu) {
+		if !math.IsNaN(now) || !math.IsNaN(cpu) || !math.IsNaN(Written(Self())) || !math.IsNaN(Dirtied(Self())) {
 			t.Errorf("%v MiB, %v s", now, cpu)
 		}
 		return
+	}
+	if written, dirtied := Written(Self()), Dirtied(Self()); !(written >= 0) || !(dirtied >= 0) {
+		t.Errorf("%v bytes written, %v dirtied", written, dirtied)
 	}
 	if !(now > 1) || !(peak >= now) || !(cpu >= 0) {
 		t.Errorf("%v MiB now, %v at the peak, %v s", now, peak, cpu)
