@@ -113,6 +113,11 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 	return a, nil
 }
 
+// Since returns what has changed after the Seq after; last is our highest timestamp.
+func Since(scan Scan, fetch Fetch, after uint64, last Timestamp) (*Answer, error) {
+	return NewAnswer(scan, fetch, Asker{Asked: last, Had: after + uint64(window.Microseconds())}, last)
+}
+
 // Against returns what the sender of a full state lacks or has older, as far as a graph
 // knows of it.
 func Against(scan Scan, fetch Fetch, full *FullState, last Timestamp) (*Answer, error) {
