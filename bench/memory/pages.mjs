@@ -40,13 +40,12 @@ function watch() {
  */
 async function join({ relay, database, nodes, last }) {
   const { gdb } = await import('/dist/index.js')
-  window.seen = 0
   const db = await gdb(database, { rtc: { relayUrls: [relay] } })
+  window.count = async () => (await db.map()).results.length
   const look = async () => {
     if ((await db.get(last)).result) {
       const now = performance.now()
-      window.seen = (await db.map()).results.length
-      if (window.seen >= nodes) return (window.whole = now)
+      if ((await window.count()) >= nodes) return (window.whole = now)
     }
     setTimeout(look, 20)
   }
@@ -61,10 +60,11 @@ async function catchUp({ patience, ...task }) {
     await tab.goto(`${site.url}/pages/genosdb.html`)
     await tab.evaluate(join, task)
     const whole = await tab.waitForFunction(() => window.whole, null, { timeout: patience, polling: 50 }).catch(() => null)
-    return await tab.evaluate(whole => {
+    if (!whole) return { have: await tab.evaluate(() => window.count()) }
+    return await tab.evaluate(() => {
       const link = window.links.find(({ sync }) => sync)
-      return whole ? { ms: window.whole - link.opened, bytes: link.bytes } : { have: window.seen }
-    }, whole !== null)
+      return { ms: window.whole - link.opened, bytes: link.bytes }
+    })
   } finally {
     await context.close()
   }
