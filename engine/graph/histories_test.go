@@ -103,7 +103,13 @@ type peer struct {
 	had    map[int]uint64 // lost in a restart
 	owed   map[int]int    // answers that have not arrived, by peer; survives
 	opened map[int]int64
-	asks   map[int]Timestamp // what to ask whom with; lost in a restart
+	told   map[int]bool // who was answered on its link
+	// What to ask whom with: a minute before the last link's end. Lost in a restart.
+	asks map[int]Timestamp
+	// Whose answer has not come on its link, and up to when nothing is missing.
+	awaited  map[int]bool
+	complete Timestamp
+	base     Timestamp // complete as it was saved
 }
 
 func newWorld(rt *rapid.T, servers, pages int) *world {
@@ -140,13 +146,18 @@ func (p *peer) now() time.Time {
 
 func (p *peer) save() {
 	p.kept, p.saved = maps.Clone(p.store.entries), *p.Replica
+	if len(p.awaited) == 0 {
+		p.complete = p.Last()
+	}
+	p.base = p.complete
 }
 
 func (p *peer) restart() {
 	p.store.entries = maps.Clone(p.kept)
 	p.Replica = NewReplica(p.store, p.saved.Last())
 	p.had = make(map[int]uint64)
-	p.asks = make(map[int]Timestamp)
+	p.asks, p.awaited, p.told = make(map[int]Timestamp), make(map[int]bool), make(map[int]bool)
+	p.complete = p.base
 }
 
 // live is the history.
@@ -270,8 +281,9 @@ func (p *peer) linked(to int) {
 	p.opened[to] = p.ms
 	t, before := p.asks[to]
 	if !before {
-		t = p.Last()
+		t = minuteBefore(p.base)
 	}
+	p.awaited[to], p.told[to] = true, false
 	p.send(to, EncodeSync(t), nil)
 }
 
@@ -286,15 +298,16 @@ func (w *world) cut(p, q *peer) {
 		if s.page != nil {
 			continue
 		}
-		if s.owed[to] == 0 {
+		if s.owed[to] == 0 && s.told[to] {
 			s.had[to] = s.store.seq
 		}
-		if _, before := s.asks[to]; !before {
-			t := s.Last()
-			s.asks[to] = Timestamp{Physical: max(0, t.Physical-60_000)}
+		if !s.awaited[to] {
+			s.asks[to] = minuteBefore(s.Last())
 		}
 	}
 }
+
+func minuteBefore(t Timestamp) Timestamp { return Timestamp{Physical: max(0, t.Physical-60_000)} }
 
 func (p *peer) leave() {
 	p.rt.Logf("%d leave", p.index)
@@ -386,7 +399,7 @@ func (p *peer) receive(from int, data []byte) {
 		p.answer(from, a)
 	}
 	if m.Delta != nil || m.Full != nil {
-		delete(p.asks, from)
+		delete(p.awaited, from)
 	}
 	if m.Asked != nil {
 		asker := Asker{Asked: *m.Asked, Had: p.had[from]}
@@ -395,8 +408,13 @@ func (p *peer) receive(from int, data []byte) {
 		}
 		a, err := NewAnswer(p.store.scan, p.store.Entry, asker, p.Last())
 		p.ok(err)
+		p.told[from] = true
 		p.answer(from, a)
+		if q := p.peers[from]; a.Empty() && q.page == nil {
+			delete(q.awaited, p.index)
+		}
 		if a.all && !m.Asked.IsZero() {
+			p.awaited[from] = true
 			p.send(from, EncodeSync(Timestamp{}), nil) // it has what we lack
 		}
 	}
@@ -408,6 +426,9 @@ func (p *peer) take(from int, op Op, live bool) {
 	p.ok(err)
 	switch outcome {
 	case Applied:
+		if op.Kind == Link && have.Timestamp.After(op.Timestamp) && p.removed[op.ID] {
+			p.torn[op.ID] = true // it may be of an earlier node
+		}
 		p.applied(op.ID, have.Timestamp, op.Timestamp, []string{"", "upsert", "remove", "link"}[op.Kind])
 	case Buried:
 		removal, ok, err := p.Removal(op.ID)
@@ -431,7 +452,10 @@ func (p *peer) answer(to int, a *Answer) {
 		return
 	}
 	p.owed[to]++
-	done := func() { p.owed[to] = 0 }
+	done := func() {
+		p.owed[to] = 0
+		delete(p.peers[to].awaited, p.index) // as time will tell
+	}
 	if whole := a.Whole(); whole != nil && !p.large {
 		p.send(to, whole, done)
 		return
