@@ -302,3 +302,25 @@ func TestAgainst(t *testing.T) {
 		t.Errorf("an empty page gets no whole state, %v", err)
 	}
 }
+
+// The example of docs/protocol.md.
+func TestPartsOfANode(t *testing.T) {
+	s := newTable(begin)
+	r := NewReplica(s, Timestamp{})
+	receive(t, r, begin(), []byte(`[{"type":"fullStateSync","graphData":{
+		"a":{"id":"a","value":1,"edges":["b","c"],"timestamp":{"physical":9,"logical":7}},
+		"b":{"id":"b","value":1,"timestamp":{"physical":9,"logical":3}},
+		"c":{"id":"c","value":1,"timestamp":{"physical":9,"logical":8}}}}]`))
+	a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"type":"upsert","id":"b","value":1,"timestamp":{"physical":9,"logical":3}},` +
+		`{"type":"upsert","id":"a","value":1,"timestamp":{"physical":9,"logical":4}},` +
+		`{"type":"link","sourceId":"a","targetId":"b","timestamp":{"physical":9,"logical":5}},` +
+		`{"type":"upsert","id":"c","value":1,"timestamp":{"physical":9,"logical":8}},` +
+		`{"type":"link","sourceId":"a","targetId":"c","timestamp":{"physical":9,"logical":7}}]`
+	if got := collect(t, a, 1<<20); len(got) != 1 || string(got[0]) != want {
+		t.Errorf("%s", got)
+	}
+}
