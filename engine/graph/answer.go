@@ -77,7 +77,10 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 	a := &Answer{fetch: fetch, last: last}
 	had, asked := asker.Had, asker.Asked
 	err := a.read(scan, func(it *item) {
-		it.has = asked
+		if !asked.IsZero() {
+			// Some ask with a time a little before what they have.
+			it.has = Timestamp{Physical: asked.Physical + window.Milliseconds(), Logical: maxInteger}
+		}
 		if asker.Had == 0 && it.live && it.timestamp == asked && it.seq < asker.Before {
 			had = max(had, it.seq)
 		}
@@ -108,6 +111,22 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 	for i := range a.items {
 		it := &a.items[i]
 		it.lacked = it.lacked || slices.ContainsFunc(it.edges, func(id string) bool { return lacked[id] })
+	}
+	a.keep()
+	return a, nil
+}
+
+// Since returns what has changed after the change with the Seq seq: for those who are linked
+// already, when we have learned something from an answer. Pages tell each other only
+// what is in their logs.
+func Since(scan Scan, fetch Fetch, seq uint64, last Timestamp) (*Answer, error) {
+	a := &Answer{fetch: fetch, last: last}
+	err := a.read(scan, func(it *item) {
+		it.lacked = it.seq > seq
+		it.has = last
+	})
+	if err != nil {
+		return nil, err
 	}
 	a.keep()
 	return a, nil

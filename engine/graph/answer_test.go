@@ -147,7 +147,7 @@ func TestInterruptedBatches(t *testing.T) {
 		s.entries[id] = e
 	}
 	known := 0
-	for n := 0; n < len(all); n += 7 {
+	for n := 0; n < len(all); n += 29 {
 		v := page()
 		for _, b := range all[:n] {
 			v.receive(b)
