@@ -125,7 +125,7 @@ func (g *pageGraph) scan(yield func(graph.Entry) bool) error {
 
 // answer tells everybody everything. It needs the lock.
 func (p *graphPage) answer() {
-	a, err := graph.NewAnswer(p.scan, p.entries.Entry, graph.Timestamp{}, p.replica.Last())
+	a, err := graph.NewAnswer(p.scan, p.entries.Entry, graph.Asker{}, p.replica.Last())
 	if err != nil {
 		p.t.Error(err)
 		return

@@ -39,6 +39,7 @@ const (
 type asker struct {
 	link     *link
 	linked   time.Time
+	before   uint64 // the Seq of the graph then
 	asks     int
 	spoke    bool      // it was heard on the channel
 	replied  bool      // it has answered our question
@@ -54,7 +55,7 @@ type asker struct {
 type question struct {
 	full  *graph.FullState
 	since uint64
-	at    graph.Timestamp
+	at    graph.Asker
 	last  graph.Timestamp // the clock when the answer is begun
 	tail  bool            // what has changed while another answer was made
 }
@@ -63,12 +64,17 @@ func (q *question) everything() bool { return q.full == nil && q.since == 0 }
 
 // linked greets a peer: it is asked what we lack.
 func (m *Memory) linked(l *link) {
-	a := &asker{link: l, linked: m.room.now()}
+	a := &asker{link: l, linked: m.room.now(), before: m.store.Staged() + 1}
 	m.askers[l] = a
 	m.ask(a)
 }
 
-func (m *Memory) unlinked(l *link) { delete(m.askers, l) }
+func (m *Memory) unlinked(l *link) {
+	if a := m.askers[l]; a != nil && a.working == nil && a.waiting == nil && a.held == nil {
+		m.trust.left(l.pair.remote, m.store.Staged())
+	}
+	delete(m.askers, l)
+}
 
 func (m *Memory) ask(a *asker) {
 	if m.askers[a.link] != a || a.spoke || a.asks == maxAsks {
@@ -92,7 +98,7 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 	case a.working != nil && a.working.everything(), at.IsZero() && now.Sub(a.whole) < wholeAgain:
 		// The answer is on its way.
 	case at.IsZero():
-		m.queue(a, question{})
+		m.queue(a, question{at: graph.Asker{}})
 	case a.answered > 0 && at.Compare(m.replica.Last()) >= 0:
 		// What came since its last answer it has.
 	case a.answered > 0:
@@ -101,7 +107,7 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 		a.held = &at
 		m.room.after(replyTime, func() { m.replied(a) })
 	default:
-		m.queue(a, question{at: m.trust.believed(a.link.pair.remote, at)})
+		m.queue(a, question{at: m.trust.asker(a.link.pair.remote, at, a.before)})
 	}
 }
 
@@ -111,7 +117,7 @@ func (m *Memory) replied(a *asker) {
 	if a.held != nil && m.askers[a.link] == a {
 		at := *a.held
 		a.held = nil
-		m.queue(a, question{at: m.trust.believed(a.link.pair.remote, at)})
+		m.queue(a, question{at: m.trust.asker(a.link.pair.remote, at, a.before)})
 	}
 }
 
@@ -157,7 +163,7 @@ func (m *Memory) work() {
 		q := a.waiting
 		q.last = m.replica.Last()
 		a.waiting, a.working = nil, q
-		m.trust.begin(l.pair.remote, q)
+		m.trust.begin(l.pair.remote)
 		m.answering++
 		head := m.store.Staged()
 		m.room.tasks.Go(func() {
@@ -172,7 +178,7 @@ func (m *Memory) answeredUpTo(a *asker, q *question, head uint64, ok bool) {
 	m.answering--
 	a.working = nil
 	if ok {
-		m.trust.end(a.link.pair.remote)
+		m.trust.end(a.link.pair.remote, head)
 		a.answered = max(a.answered, head)
 		if q.everything() {
 			a.whole = m.room.now()
@@ -194,7 +200,7 @@ func (m *Memory) answer(l *link, q *question, head uint64) bool {
 		m.room.log.Warn("a peer is answered from before the disk failed", "peer", l.pair.remote, "error", err)
 	}
 	s := &stream{memory: m, link: l}
-	if frames := m.whole.of(head); frames != nil && q.everything() && q.at.IsZero() {
+	if frames := m.whole.of(head); frames != nil && q.everything() && q.at.Asked.IsZero() {
 		return s.put(frames) && s.flush()
 	}
 	answer, err := m.plan(q)
@@ -205,7 +211,7 @@ func (m *Memory) answer(l *link, q *question, head uint64) bool {
 	if q.everything() {
 		if data := answer.Whole(); data != nil {
 			if frames, err := m.encode(data); err == nil {
-				if q.at.IsZero() {
+				if q.at.Asked.IsZero() {
 					m.whole.keep(head, frames)
 				}
 				return s.put(frames) && s.flush()
@@ -233,9 +239,7 @@ func (m *Memory) plan(q *question) (*graph.Answer, error) {
 	case q.full != nil:
 		return graph.Against(scan, fetch, q.full, q.last)
 	case q.since > 0:
-		return graph.NewAnswer(func(yield func(graph.Entry) bool) error {
-			return m.store.Scan("", func(e graph.Entry) bool { return e.Seq <= q.since || yield(e) })
-		}, fetch, unknownTime, q.last)
+		return graph.Since(scan, fetch, q.since, q.last)
 	}
 	return graph.NewAnswer(scan, fetch, q.at, q.last)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
-// A peer asks by the highest time that it knows of, and is taken to have all that is
-// older. That is so unless its last answer was cut off: what others told it meanwhile
-// is newer than what it did not get. trust remembers whose was.
+// A peer asks by the highest time that it knows of. It has all that is older, unless
+// its last answer was cut off, as others told it meanwhile what is newer than what it
+// did not get. trust remembers who has had what.
 type trust struct {
 	peers *lru.LRU[string, *trusted]
 	// Answers of an earlier process may have been cut off by its end; boot is the
@@ -25,13 +25,10 @@ type trust struct {
 // forgotten first, and believed.
 const maxTrusted = 4_096
 
-// unknownTime is a time of which nothing is known: who asks by it is told everything.
-var unknownTime = graph.Timestamp{Logical: 1}
-
 // trusted is what is known of a peer.
 type trusted struct {
-	whole bool             // it has had a whole answer of this process
-	owed  *graph.Timestamp // its last one was cut off, which began at this time
+	had  uint64 // the Seq up to which it has had everything; 0: it is not known
+	owed bool   // its last answer was cut off
 }
 
 // openTrust reads and sets the marker in the folder of a graph.
@@ -52,7 +49,7 @@ func openTrust(dir string, last graph.Timestamp) (*trust, error) {
 // close takes the marker away, if no answer was cut off.
 func (t *trust) close() error {
 	for _, r := range t.peers.Values() {
-		if r.owed != nil {
+		if r.owed {
 			return nil
 		}
 	}
@@ -68,34 +65,27 @@ func (t *trust) of(peer string) *trusted {
 	return r
 }
 
-// believed is the time up to which a peer has everything that asks by at.
-func (t *trust) believed(peer string, at graph.Timestamp) graph.Timestamp {
+// asker is what is known of a peer that asks by at; before is the Seq when its link
+// opened.
+func (t *trust) asker(peer string, at graph.Timestamp, before uint64) graph.Asker {
 	r := t.of(peer)
-	switch {
-	case at.IsZero():
-		return at
-	case r.owed != nil && at.After(*r.owed):
-		return *r.owed
-	case !r.whole && !t.boot.IsZero() && at.Compare(t.boot) <= 0:
-		return unknownTime
+	if r.owed || at.Compare(t.boot) <= 0 {
+		before = 0
 	}
-	return at
+	return graph.Asker{Asked: at, Had: r.had, Before: before}
 }
 
-// begin notes that a peer is being answered; end that it has the answer.
-func (t *trust) begin(peer string, q *question) {
-	r := t.of(peer)
-	switch {
-	case r.owed != nil: // what is owed since then
-	case q.everything():
-		at := q.at
-		r.owed = &at
-	default:
-		r.owed = &unknownTime
-	}
+// begin notes that a peer is being answered, end that it has had everything up to a
+// Seq.
+func (t *trust) begin(peer string) { t.of(peer).owed = true }
+
+func (t *trust) end(peer string, had uint64) {
+	*t.of(peer) = trusted{had: had}
 }
 
-func (t *trust) end(peer string) {
-	r := t.of(peer)
-	r.whole, r.owed = true, nil
+// left notes that a link with a peer that had everything has ended.
+func (t *trust) left(peer string, had uint64) {
+	if r := t.of(peer); !r.owed && r.had > 0 {
+		r.had = had
+	}
 }
