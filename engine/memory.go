@@ -81,7 +81,7 @@ func openMemory(app *Room, password, server string) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept, err := store.OpenGraph(filepath.Join(dir, "graph.db"), app.log)
+	kept, err := store.OpenGraph(filepath.Join(dir, graphFile), app.log)
 	if err != nil {
 		return nil, fmt.Errorf("open the graph of room %q: %w", app.name, err)
 	}
