@@ -33,7 +33,7 @@ export const calls = (db, changes) => ({
 /** made is the nth of many nodes of 300 bytes, every tenth with edges to others before it. */
 export function made(n) {
   const value = { n, kind: ['sensor', 'room', 'note'][n % 3], on: n % 2 === 0, at: { x: n / 7, y: 1 - n }, text: text(n) }
-  const edges = n % 10 === 9 ? [n - 1, n - 5, n >> 1].map(name) : []
+  const edges = n % 10 === 9 ? [n - 1, n - 3, n >> 1].map(name) : []
   return { id: name(n), value, edges }
 }
 
@@ -60,7 +60,7 @@ function text(n) {
   let state = n + 1
   return Array.from({ length: 220 }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return String.fromCharCode(97 + ((state >>> 24) % 26))
+    return String.fromCharCode(48 + ((state >>> 24) % 75))
   }).join('')
 }
 
