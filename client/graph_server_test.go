@@ -86,6 +86,7 @@ func follow(t *testing.T, url, prefix string, a, b *cutter, json bool) {
 	defer alice.Close()
 	var writing sync.WaitGroup
 	defer writing.Wait()
+	watching, following := make(chan struct{}), false
 	for n := range nodes {
 		id := fmt.Sprint(prefix, n)
 		writing.Go(func() {
@@ -96,6 +97,11 @@ func follow(t *testing.T, url, prefix string, a, b *cutter, json bool) {
 				}
 			}
 			if n == 0 {
+				select { // who did not see the node does not hear of its end
+				case <-watching:
+				case <-ctx.Done():
+					return
+				}
 				if err := alice.Graph().Remove(ctx, id); err != nil && err.(*client.GraphError).Code != "unknown_node" {
 					t.Errorf("remove: %v", err)
 				}
@@ -113,7 +119,12 @@ func follow(t *testing.T, url, prefix string, a, b *cutter, json bool) {
 			t.Errorf("%d came after %d", c.Seq, last)
 		case c.Removed:
 			seen[c.ID] = values
-		case !c.UpToDate:
+		case c.UpToDate:
+			if !following {
+				following = true
+				close(watching)
+			}
+		default:
 			if v := c.Value.(int64); v < seen[c.ID] {
 				t.Errorf("%s was %d and is %d", c.ID, seen[c.ID], v)
 			} else {

@@ -38,6 +38,14 @@ func (n *Node) keptFolder(room string) (string, error) {
 	return dir, err
 }
 
+// GraphFile is where a node that keeps its files in a folder has the graph of a room.
+func GraphFile(dir, room string) string {
+	return filepath.Join(dir, "rooms", escapeRoom(room), graphFile)
+}
+
+// graphFile is the graph's name in the folder of a room.
+const graphFile = "graph.db"
+
 // Kept are the names of the rooms that earlier processes left something of.
 func (n *Node) Kept() (names []string) {
 	if n.store == nil {

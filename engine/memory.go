@@ -81,7 +81,7 @@ func openMemory(app *Room, password, server string) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept, err := store.OpenGraph(filepath.Join(dir, "graph.db"), app.log)
+	kept, err := store.OpenGraph(filepath.Join(dir, graphFile), app.log)
 	if err != nil {
 		return nil, fmt.Errorf("open the graph of room %q: %w", app.name, err)
 	}
@@ -140,7 +140,7 @@ func (m *Memory) Get(id string) (graph.Entry, error) {
 	e, ok, err := m.store.Committed(id)
 	switch {
 	case err != nil:
-		return graph.Entry{}, fmt.Errorf("read node %q: %w", id, err)
+		return graph.Entry{}, fmt.Errorf("read node %q: %w", id, stillOpen(err))
 	case !ok || e.Removed:
 		return graph.Entry{}, ErrNoNode
 	}
@@ -310,7 +310,7 @@ func (m *Memory) change(ctx context.Context, id string, c Change, do func(old gr
 	case errors.Is(err, store.ErrGraphFull):
 		return made, ErrGraphFull
 	case err != nil:
-		return made, fmt.Errorf("change node %q: %w", id, err)
+		return made, fmt.Errorf("change node %q: %w", id, stillOpen(err))
 	case made.Removed:
 		return made, nil
 	}
@@ -329,7 +329,7 @@ func (m *Memory) Scan(ctx context.Context, from string, yield func(graph.Entry) 
 		}
 		return e.Removed || yield(e)
 	})
-	return errors.Join(gone, err)
+	return errors.Join(gone, stillOpen(err))
 }
 
 // Head is the Seq of the graph's last change that is on the disk.
@@ -346,15 +346,20 @@ const maxChanges = 10_000
 // after a restart of the process. It fails with ErrClosed and with ctx's error.
 func (m *Memory) Changes(ctx context.Context, after uint64) ([]graph.Entry, error) {
 	changes, err := m.store.Changes(ctx, after, maxChanges)
-	if errors.Is(err, store.ErrClosed) {
-		return nil, ErrClosed
-	}
 	for i, e := range changes {
 		if err == nil && !e.Removed {
 			changes[i], err = m.tidy(e)
 		}
 	}
-	return changes, err
+	return changes, stillOpen(err)
+}
+
+// stillOpen makes an error of a store that is closed the memory's own.
+func stillOpen(err error) error {
+	if errors.Is(err, store.ErrClosed) {
+		return ErrClosed
+	}
+	return err
 }
 
 // MemoryStats are what a Memory holds now, and its totals.

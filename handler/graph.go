@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ const (
 var (
 	noGraph = &refusal{reason: "request", status: http.StatusNotFound, detail: "the room keeps no graph: its `memory` is not on"}
 	noNode  = &refusal{reason: "request", status: http.StatusNotFound, detail: engine.ErrNoNode.Error()}
+	changed = badRequest(http.StatusPreconditionFailed, engine.ErrChanged.Error())
 
 	forbiddenGraph = &refusal{
 		reason: "forbidden", status: http.StatusForbidden,
@@ -29,6 +31,8 @@ var (
 	}
 )
 
+var errDisk = errors.New("a fault of the server's disk; a change may have been made or not")
+
 // graph returns the room's graph, if a request with this method may have it.
 func (v *visit) graph(method string) (*engine.Memory, *refusal) {
 	m := v.room.Memory()
@@ -36,21 +40,20 @@ func (v *visit) graph(method string) (*engine.Memory, *refusal) {
 	switch {
 	case m == nil:
 		return nil, noGraph
-	case reads && !v.grant.MaySubscribe(engine.ChannelGraph), !reads && !v.grant.MayPublish(engine.ChannelGraph):
+	case reads && !v.grant.MayRead():
 		return nil, forbiddenGraph
-	case !reads && !v.mayWrite(m):
-		return nil, anonymousWrite
+	case !reads && !v.grant.MayWrite(m.AnonymousWrite()):
+		if v.grant.Anonymous {
+			return nil, anonymousWrite
+		}
+		return nil, forbiddenGraph
 	}
 	return m, nil
 }
 
-// mayWrite tells whether who came in was asked for credentials, or need not be.
-func (v *visit) mayWrite(m *engine.Memory) bool {
-	return m.AnonymousWrite() || v.set.auth.required() || door{v.room.Name(), v.room}.locked()
-}
-
-// graphError is the refusal of what a graph failed to do.
-func graphError(err error) *refusal {
+// graphError is the refusal of what a graph failed to do. What its disk says is for
+// the log.
+func (h *Handler) graphError(v *visit, err error) *refusal {
 	broken, ok := errors.AsType[*engine.RuleError](err)
 	switch {
 	case ok:
@@ -58,15 +61,22 @@ func graphError(err error) *refusal {
 	case errors.Is(err, engine.ErrNoNode):
 		return noNode
 	case errors.Is(err, engine.ErrChanged):
-		return badRequest(http.StatusPreconditionFailed, engine.ErrChanged.Error())
+		return changed
 	case errors.Is(err, engine.ErrNodeID):
-		return badRequest(http.StatusBadRequest, err.Error())
+		return badRequest(http.StatusBadRequest, engine.ErrNodeID.Error())
 	case errors.Is(err, engine.ErrTooLarge):
 		return badRequest(http.StatusRequestEntityTooLarge, "the body: "+err.Error())
 	case errors.Is(err, engine.ErrGraphFull):
-		return &refusal{reason: "room", status: http.StatusInsufficientStorage, detail: err.Error()}
+		return &refusal{reason: "room", status: http.StatusInsufficientStorage, detail: engine.ErrGraphFull.Error()}
+	case errors.Is(err, graph.ErrOrder), errors.Is(err, graph.ErrCursor):
+		return badRequest(http.StatusBadRequest, err.Error())
+	case errors.Is(err, engine.ErrClosed):
+		return unavailable(engine.ErrClosed)
+	case errors.Is(err, context.Canceled): // the client has gone
+		return unavailable(context.Canceled)
 	}
-	return unavailable(err)
+	h.log.Error("the graph of a room cannot be read or written", "room", v.room.Name(), "error", err)
+	return unavailable(errDisk)
 }
 
 // serveGraph lists nodes.
@@ -97,11 +107,8 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, v *visit, m *engi
 	page, err := q.Run(func(from string, yield func(graph.Entry) bool) error {
 		return m.Scan(r.Context(), from, yield)
 	})
-	switch {
-	case errors.Is(err, graph.ErrOrder), errors.Is(err, graph.ErrCursor):
-		return badRequest(http.StatusBadRequest, err.Error())
-	case err != nil:
-		return unavailable(err)
+	if err != nil {
+		return h.graphError(v, err)
 	}
 	for i, e := range page.Nodes {
 		if len(e.Edges) == 0 {

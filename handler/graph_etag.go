@@ -43,7 +43,7 @@ func expected(r *http.Request) (c engine.Change, why *refusal) {
 	case len(tags) == 1:
 		t, ok := parseETag(tags[0])
 		if !ok {
-			return c, graphError(engine.ErrChanged) // no node has such a tag
+			return c, changed // no node has such a tag
 		}
 		c.Timestamp = &t
 	}

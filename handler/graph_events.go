@@ -2,6 +2,8 @@ package handler
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +19,7 @@ func (h *Handler) serveGraphEvents(w http.ResponseWriter, r *http.Request) {
 		if why != nil {
 			return nil, why
 		}
-		f, why := v.watching(r, m)
+		f, why := h.watching(r, v, m)
 		return func(context.Context) (feed, error) { return f, nil }, why
 	})
 }
@@ -28,6 +30,7 @@ func (h *Handler) serveGraphEvents(w http.ResponseWriter, r *http.Request) {
 type graphFeed struct {
 	m      *engine.Memory
 	room   string
+	log    *slog.Logger
 	prefix string
 	filter *graph.Filter // nil: any
 	after  uint64        // all up to it was told
@@ -40,12 +43,12 @@ type graphFeed struct {
 }
 
 // watching is what a request wants to hear of a graph.
-func (v *visit) watching(r *http.Request, m *engine.Memory) (*graphFeed, *refusal) {
+func (h *Handler) watching(r *http.Request, v *visit, m *engine.Memory) (*graphFeed, *refusal) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, badRequest(http.StatusBadRequest, "the query cannot be read: "+err.Error())
 	}
-	f := &graphFeed{m: m, room: v.room.Name(), prefix: query.Get("prefix"), head: m.Head()}
+	f := &graphFeed{m: m, room: v.room.Name(), log: h.log, prefix: query.Get("prefix"), head: m.Head()}
 	after, ok, why := resumed(r, query)
 	if why == nil {
 		f.filter, why = filtered(query)
@@ -83,7 +86,11 @@ func (f *graphFeed) next(ctx context.Context) error {
 			return err
 		}
 		changes, err := f.m.Changes(ctx, f.after)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrClosed):
+			f.log.Error("the graph of a room cannot be read", "room", f.room, "error", err)
+			return errDisk
+		case err != nil:
 			return err
 		}
 		for _, e := range changes {

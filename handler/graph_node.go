@@ -22,7 +22,7 @@ func (h *Handler) serveNode(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case why != nil:
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		why = getNode(w, r, m)
+		why = h.getNode(w, r, v, m)
 	default:
 		why = h.changeNode(w, r, v, m)
 	}
@@ -46,10 +46,10 @@ func (h *Handler) serveEdge(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func getNode(w http.ResponseWriter, r *http.Request, m *engine.Memory) *refusal {
+func (h *Handler) getNode(w http.ResponseWriter, r *http.Request, v *visit, m *engine.Memory) *refusal {
 	e, err := m.Get(r.PathValue("id"))
 	if err != nil {
-		return graphError(err)
+		return h.graphError(v, err)
 	}
 	tag := etag(e.Timestamp)
 	w.Header().Set("Etag", tag)
@@ -106,7 +106,7 @@ func (h *Handler) changeNode(w http.ResponseWriter, r *http.Request, v *visit, m
 	switch {
 	case err != nil:
 		w.Header().Del("Location")
-		return graphError(err)
+		return h.graphError(v, err)
 	case status == http.StatusNoContent:
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)

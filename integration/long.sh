@@ -18,4 +18,4 @@ for name; do
 done
 
 (cd .. && go build -tags nobadger,nomysql,nopgx -o build/caddy-long ./cmd/caddy)
-SERVER_CMD=$(realpath ../build/caddy-long) exec ./run.sh "$@"
+TEST_TIMEOUT=7200000 SERVER_CMD=$(realpath ../build/caddy-long) exec ./run.sh "$@"

@@ -22,4 +22,4 @@ exec unshare --net --pid --fork --kill-child --mount-proc sh -eu -c '
 	ip link set uplink up
 	ip link set nowhere up
 	ip route add default dev uplink
-	node --test --test-concurrency=1 --test-timeout=600000 --test-reporter=spec "$@"' sh "$@"
+	node --test --test-concurrency=1 --test-timeout=${TEST_TIMEOUT:-600000} --test-reporter=spec "$@"' sh "$@"

@@ -41,7 +41,8 @@ measured in turn, with nodes of about 300 bytes in varied words:
   HTTP put  until the answer, which comes when the node is on the disk
   puts      a peer changes many nodes, as fast as the link takes them, %d in a
             message: from the first until all are safe
-Memory is the resident one after that, the CPU that of the server's process.
+Memory is the resident one before and after all puts, CPU that of the server's
+process.
 
 The table goes to standard output, progress to standard error. The servers' files
 are in the folder for temporary ones (TMPDIR), which should be on a disk.
@@ -61,7 +62,8 @@ const (
 	burstRate   = "puts/s until safe"
 	burstCPU    = "puts: CPU ms each"
 	burstBytes  = "puts: kB written each"
-	memoryNow   = "memory, MiB"
+	memoryRest  = "memory before, MiB"
+	memoryNow   = "memory after, MiB"
 	memoryPeak  = "memory at the peak, MiB"
 )
 
@@ -82,7 +84,7 @@ func (b *bench) metrics() []rounds.Metric {
 		rounds.Metric{Name: singleSafe, Decimals: 1}, rounds.Metric{Name: singleCPU, Decimals: 1}, rounds.Metric{Name: singleBytes, Decimals: 1}, rounds.Metric{Name: singleDirty, Decimals: 1},
 		rounds.Metric{Name: singleHTTP, Decimals: 1},
 		rounds.Metric{Name: burstRate}, rounds.Metric{Name: burstCPU, Decimals: 3}, rounds.Metric{Name: burstBytes, Decimals: 2},
-		rounds.Metric{Name: memoryNow}, rounds.Metric{Name: memoryPeak})
+		rounds.Metric{Name: memoryRest}, rounds.Metric{Name: memoryNow}, rounds.Metric{Name: memoryPeak})
 }
 
 func main() {

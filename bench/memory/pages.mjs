@@ -65,6 +65,9 @@ async function catchUp({ patience, ...task }) {
   }
 }
 
+// The first page of a browser takes longer.
+await catchUp({ relay: 'ws://127.0.0.1:9', database: 'none', nodes: 1, patience: 2000 })
+
 for await (const line of readline.createInterface({ input: process.stdin })) {
   // Of an error, the first line says it; what follows could quote the code of the library under test.
   const answer = await catchUp(JSON.parse(line)).catch(({ message }) => ({ error: message.split('\n')[0] }))

@@ -55,6 +55,7 @@ func (b *bench) measurePuts(ctx context.Context, s *server, v rounds.Values) err
 	if err != nil {
 		return err
 	}
+	v[memoryRest], _ = process.Memory(s.PID())
 	c := b.newChanges()
 	var safe rounds.Series
 	spent, err := spend(s.PID(), func() error {

@@ -1,6 +1,6 @@
-// Package command is `caddy genosrtc …`: a chat, transfers, tokens and
-// measurements from a terminal. The commands that join a room do so as anybody
-// can, with package client over the session protocol.
+// Package command is `caddy genosrtc …`: a chat, transfers, tokens, measurements and
+// backups from a terminal. The commands that join a room do so as anybody can, with
+// package client over the session protocol.
 package command
 
 import (
@@ -35,7 +35,8 @@ func build(cmd *cobra.Command) {
 	cmd.Long = `
 The commands join a room of a GenosRTC server as a peer of their own, which the
 browsers and other clients there see join and leave. Without --server and --room
-they use those of caddy/Caddyfile.example.
+they use those of caddy/Caddyfile.example. export and import are for a server's
+files instead, while it is stopped.
 
 Server, room, password and token are also taken from the environment:
 GENOSRTC_SERVER, GENOSRTC_ROOM, GENOSRTC_PASSWORD and GENOSRTC_TOKEN. Give
@@ -44,7 +45,8 @@ see.
 
 Exit codes: 0 all was done; 1 it failed; 2 some of the recipients that were
 named do not have it; 130 interrupted (SIGINT, SIGTERM) before all was done.`
-	cmd.AddCommand(joinCommand(), sendCommand(), recvCommand(), peersCommand(), benchCommand(), tokenCommand())
+	cmd.AddCommand(joinCommand(), sendCommand(), recvCommand(), peersCommand(), benchCommand(), tokenCommand(),
+		exportCommand(), importCommand())
 	for _, c := range append(cmd.Commands(), cmd) {
 		c.Long = strings.TrimSpace(c.Long)
 	}

@@ -32,7 +32,7 @@ type Answer struct {
 	all    bool
 	items  []item
 	values map[string]Entry // those of the items, while they are not too large
-	live   map[string]bool  // the nodes that exist
+	live   map[string]bool  // all ids, and whether the node exists
 }
 
 // item is an entry without its value.
@@ -154,9 +154,7 @@ func (a *Answer) read(scan Scan, each func(*item)) error {
 		for _, id := range e.Edges {
 			it.size += len(id) + 3
 		}
-		if !e.Removed {
-			a.live[e.ID] = true
-		}
+		a.live[e.ID] = !e.Removed
 		size += it.size
 		if a.values != nil {
 			a.values[e.ID] = e
@@ -209,8 +207,7 @@ func (a *Answer) forget() {
 // Empty tells whether nothing is lacked.
 func (a *Answer) Empty() bool { return len(a.items) == 0 }
 
-// entry reads an item's entry, with the edges to nodes that exist. It is not there if it has
-// changed since it was scanned.
+// entry reads an item's entry. It is not there if it has changed since it was scanned.
 func (a *Answer) entry(it *item) (Entry, bool, error) {
 	e, ok := a.values[it.id]
 	if !ok {
@@ -222,10 +219,15 @@ func (a *Answer) entry(it *item) (Entry, bool, error) {
 	return e, ok && e.Timestamp == it.timestamp && e.Removed == it.removed, nil
 }
 
-// served are the edges to nodes that exist.
+// served are the edges that do not lead to removed nodes. One may lead to a node that is not
+// known yet.
 func (a *Answer) served(edges []string) []string {
-	if !slices.ContainsFunc(edges, func(id string) bool { return !a.live[id] }) {
+	gone := func(id string) bool {
+		live, known := a.live[id]
+		return known && !live
+	}
+	if !slices.ContainsFunc(edges, gone) {
 		return edges
 	}
-	return slices.DeleteFunc(slices.Clone(edges), func(id string) bool { return !a.live[id] })
+	return slices.DeleteFunc(slices.Clone(edges), gone)
 }

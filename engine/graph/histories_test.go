@@ -70,6 +70,7 @@ type world struct {
 	n       int
 	limit   int  // of a batch
 	large   bool // no state fits a message
+	apart   bool // each node has one writer
 }
 
 // write is an operation by the replica that made it.
@@ -108,7 +109,7 @@ type peer struct {
 func newWorld(rt *rapid.T, servers, pages int) *world {
 	w := &world{rt: rt, ms: 1795351032125, links: make(map[[2]int][]packet), writes: make(map[string][]write),
 		torn: make(map[string]bool), removed: make(map[string]bool), crossed: make(map[string]bool),
-		limit: rapid.SampledFrom([]int{1, 300, 1 << 20}).Draw(rt, "limit"), large: rapid.Bool().Draw(rt, "large")}
+		limit: rapid.SampledFrom([]int{1, 300, 1 << 20}).Draw(rt, "limit"), large: rapid.Bool().Draw(rt, "large"), apart: rapid.Bool().Draw(rt, "apart")}
 	for i := range servers + pages {
 		p := &peer{world: w, index: i, online: true, owed: make(map[int]int), opened: make(map[int]int64)}
 		if i >= servers {
@@ -467,7 +468,14 @@ func (p *peer) node(id string) *wireNode {
 var nodeIDs = []string{"a", "b", "c", "d", "e"}
 
 func (p *peer) write(what string) {
-	id := rapid.SampledFrom(nodeIDs).Draw(p.rt, "id")
+	ids := nodeIDs
+	if p.apart {
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return int(id[0]-'a')%len(p.peers) != p.index })
+		if len(ids) == 0 {
+			return
+		}
+	}
+	id := rapid.SampledFrom(ids).Draw(p.rt, "id")
 	target := rapid.SampledFrom(nodeIDs).Draw(p.rt, "target")
 	n := p.node(id)
 	var after Timestamp
@@ -568,8 +576,15 @@ func (w *world) leads(id string, before, after Timestamp) bool {
 
 // applied marks nodes of which writes were applied in another order than they were made.
 func (w *world) applied(id string, was, is Timestamp, kind string) {
-	if kind == "refused" {
+	switch kind {
+	case "refused":
 		w.torn[id] = true
+		return
+	case "forgotten":
+		// It is for the server to remember removals, but it must have heard of them.
+		if slices.ContainsFunc(w.peers, func(p *peer) bool { return p.page == nil && is.After(p.kept[id].Timestamp) }) {
+			w.torn[id] = true
+		}
 		return
 	}
 	i := slices.IndexFunc(w.writes[id], func(wr write) bool { return wr.timestamp == is })

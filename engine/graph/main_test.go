@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,8 +35,8 @@ func (s *table) Set(e Entry) error {
 }
 
 func (s *table) scan(yield func(Entry) bool) error {
-	for _, e := range s.entries {
-		if !yield(e) {
+	for _, id := range slices.Sorted(maps.Keys(s.entries)) {
+		if !yield(s.entries[id]) {
 			break
 		}
 	}

@@ -99,6 +99,9 @@ type parts struct {
 	item  *item
 	links int
 	twice bool
+	// open: some links lead to nodes that are not known, so that it is not to be
+	// taken for the whole.
+	open bool
 }
 
 func (w *batches) run() error {
@@ -150,6 +153,9 @@ func (w *batches) rest() error {
 		return cmp.Or(p.item.timestamp.Compare(q.item.timestamp), cmp.Compare(p.item.id, q.item.id))
 	})
 	for _, p := range left {
+		if p.open {
+			continue
+		}
 		p.twice = true
 		if err := w.finish(p); err != nil {
 			return err
@@ -191,6 +197,10 @@ func (w *batches) item(it *item, e *Entry) error {
 		}
 	}
 	for _, target := range edges {
+		if _, known := w.live[target]; !known {
+			p.open = true
+			continue
+		}
 		if w.todo[target] {
 			w.waiting[target] = append(w.waiting[target], it.id)
 			continue

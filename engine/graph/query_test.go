@@ -148,10 +148,10 @@ func TestOrderOfKinds(t *testing.T) {
 
 // However large nodes are, a page is not; and every node comes.
 func TestLargeNodes(t *testing.T) {
-	for _, order := range []string{"", "n", "-n"} {
+	for _, order := range []string{"", "-n"} {
 		m := entries{}
-		for i := range 9 {
-			m[fmt.Sprint(i)] = Entry{ID: fmt.Sprint(i), Value: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, i*7%9, strings.Repeat("x", i*maxPageBytes/6))}
+		for i, parts := range []int{3, 3, 0, 8, 2} {
+			m[fmt.Sprint(i)] = Entry{ID: fmt.Sprint(i), Value: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, i*3%5, strings.Repeat("x", parts*maxPageBytes/6))}
 		}
 		q := Query{Order: order, Limit: 5}
 		got := map[string]bool{}

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 )
@@ -15,7 +16,8 @@ type vanilla struct {
 	clock Timestamp
 	g     Timestamp
 	now   func() time.Time
-	// said hears of what was applied: the node's timestamp before and after.
+	// said hears of what was applied, with the node's timestamp before and after, refused
+	// for lack of a node, and forgotten, as the log was full.
 	said func(id string, was, is Timestamp, kind string)
 }
 
@@ -62,7 +64,12 @@ func (v *vanilla) applied(op wireOp, was Timestamp) {
 func (v *vanilla) logged(op wireOp) {
 	op.Value = nil
 	v.log = append(v.log, op)
-	v.log = v.log[max(0, len(v.log)-v.size):]
+	if len(v.log) > v.size {
+		if op := v.log[0]; op.Type == "remove" {
+			v.said(op.ID, Timestamp{}, *op.Timestamp, "forgotten")
+		}
+		v.log = v.log[1:]
+	}
 }
 
 func (v *vanilla) put(id string, value json.RawMessage) wireOp {
@@ -189,7 +196,8 @@ func (v *vanilla) receive(data []byte) (replies [][]byte) {
 				v.apply(o)
 			}
 		case "fullStateSync":
-			for id, theirs := range op.Graph {
+			for _, id := range slices.Sorted(maps.Keys(op.Graph)) {
+				theirs := op.Graph[id]
 				n := v.nodes[id]
 				if n != nil && !theirs.Timestamp.After(*n.Timestamp) {
 					continue
