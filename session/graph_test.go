@@ -151,6 +151,25 @@ func TestGraph(t *testing.T) {
 }
 
 // What a graph refuses is no fault of a client's in the protocol.
+// A value is compact, as filters want it, and what cannot be one is the client's fault,
+// not the disk's.
+func TestGraphValues(t *testing.T) {
+	eachCodec(t, func(t *testing.T, codec Codec) {
+		room := remembering(t, engine.RoomConfig{})
+		c := enter(t, Config{Room: room, Codec: codec, Counters: new(Counters)})
+		c.say(`{"op":"put","id":1,"node":"a","data":{"at" : {"lat" : 1}}}`)
+		c.node()
+		e, err := room.Memory().Get("a")
+		if err != nil || string(e.Value) != `{"at":{"lat":1}}` {
+			t.Errorf("%s, %v", e.Value, err)
+		}
+		for _, op := range []string{"put", "patch"} {
+			c.say(`{"op":"%s","id":2,"node":"a","data":%s1%s}`, op, strings.Repeat(`{"a":`, 65), strings.Repeat("}", 65))
+			c.refusal(2, CodeBadData)
+		}
+	})
+}
+
 func TestGraphRefusesForLong(t *testing.T) {
 	c := enter(t, Config{Room: remembering(t, engine.RoomConfig{})})
 	for i := range 2 * maxFaults {

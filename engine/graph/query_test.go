@@ -24,6 +24,21 @@ func (m entries) scan(from string, yield func(Entry) bool) error {
 	return nil
 }
 
+// A page bounds all that it holds, what is not served of a node too.
+func TestPageOfLargeExtras(t *testing.T) {
+	all := entries{}
+	for n := range 20 {
+		id := fmt.Sprint("n", n)
+		all[id] = Entry{ID: id, Value: []byte("1"), Extra: make([]byte, 1<<20)}
+	}
+	for _, order := range []string{"", "a"} {
+		page, err := (&Query{Limit: MaxPage, Order: order}).Run(all.scan)
+		if err != nil || len(page.Nodes) > 4 || page.Cursor == "" {
+			t.Errorf("order %q: %d nodes, %v", order, len(page.Nodes), err)
+		}
+	}
+}
+
 // Paging through everything, in any order, is one sorted list of the nodes that stay
 // as they are, whatever others do meanwhile.
 func TestPages(t *testing.T) {
