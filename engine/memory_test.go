@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -355,4 +356,39 @@ func TestMemoryTellsWhatCameMeanwhile(t *testing.T) {
 		memoryHas(t, m, want)
 		a.has(want)
 	})
+}
+
+// What a node is linked to is not read for it: a hub of large nodes would cost as much as
+// all of them, whenever it is told of.
+func TestMemoryReadsNoTargets(t *testing.T) {
+	m, stop := remembering(t, memnet.New(), "server", t.TempDir())
+	defer stop()
+	ctx := t.Context()
+	put(t, m, "hub", "1", engine.Change{})
+	var want []string
+	for n := range 20 {
+		id := fmt.Sprint("n", n)
+		want = append(want, id)
+		put(t, m, id, `"`+strings.Repeat("x", 256<<10)+`"`, engine.Change{})
+		if _, err := m.Link(ctx, "hub", id, engine.Change{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		if e, err := m.Get("hub"); err != nil || !slices.Equal(e.Edges, want) {
+			t.Fatal(e.Edges, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) / 10; n > 1<<20 {
+		t.Errorf("%d bytes were read for a node of a few", n)
+	}
+	if _, err := m.Remove(ctx, "n7", engine.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := m.Get("hub"); err != nil || len(e.Edges) != 19 || slices.Contains(e.Edges, "n7") {
+		t.Error(e.Edges, err)
+	}
 }
