@@ -398,6 +398,9 @@ func (w *world) applied(id string, was, is Timestamp, kind string) {
 	if i < 0 {
 		return // a part of a node
 	}
+	if kind == "upsert" && w.writes[id][i].kind == "link" {
+		w.torn[id] = true // a page's log has a link that came in a state as an upsert
+	}
 	if after := w.writes[id][i].after; w.linked(id) && kind != "remove" && was != after &&
 		!(was.IsZero() && slices.ContainsFunc(w.writes[id], func(wr write) bool { return wr.kind == "remove" && wr.timestamp == after })) {
 		w.torn[id] = true
