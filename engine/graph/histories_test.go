@@ -12,11 +12,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fewer makes rapid check 100 times, unless -rapid.checks asks for another number.
+// fewer makes rapid check 50 times, unless -rapid.checks asks for another number.
 func fewer(t *testing.T) {
 	f := flag.Lookup("rapid.checks")
 	if was := f.Value.String(); was == f.DefValue {
-		if err := f.Value.Set("100"); err != nil {
+		if err := f.Value.Set("50"); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = f.Value.Set(was) })
