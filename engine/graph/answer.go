@@ -49,30 +49,32 @@ type item struct {
 	has Timestamp
 }
 
-// Asker is what is known of one who asks.
+// Asker is what is known of one who asks. Its own word proves little: a live operation that
+// reaches it in the middle of an answer makes its timestamp new, as does one from
+// others whom it met before us.
 type Asker struct {
 	// Asked is the highest timestamp that it has applied; zero if it has nothing.
 	Asked Timestamp
-	// Had is the Seq up to which it is known to have had everything, as a rule that of the
-	// graph when its last link ended; 0 if nothing is known. It must be left as it
-	// was if that link ended before the whole of an answer had arrived.
+	// Had is the Seq up to which it is known to have had everything: that of the graph
+	// at the end of its last link on which it had asked and got the whole of the
+	// answer. 0 if nothing is known.
 	Had uint64
-	// Before bounds what Asked can prove, if Had is 0: only an entry with a lesser Seq
-	// proves that the asker was connected with us at that time. What came later it may have from others,
-	// whom it met before us. 0 means that nothing proves it, which is right for one
-	// that did not get the whole of our last answer.
+	// Before bounds what Asked can prove, if Had is 0: only an entry with a lesser
+	// Seq proves that it was connected with us then. It should be a minute before
+	// the link was opened. 0 means that nothing proves it, which is right for one who
+	// did not get the whole of its last answer.
 	Before uint64
 }
 
 // NewAnswer returns what an asker lacks; last is our highest timestamp.
 //
-// If Had is known, that is what came after it, or a minute before. Else, if Asked is the
-// timestamp of an entry that is Live, and Before, it is what came a minute before that entry
-// or later. In both cases it is also what is as new as Asked or newer, and nodes with an edge
-// to one of those nodes, as the link may have come before the node. Else it is everything; one with
-// the zero Timestamp is told of the newest removals only.
+// If Had is known, that is what came after it, or up to a minute before. Else, if Asked
+// is the timestamp of an entry that is Live, and Before, it is what came up to a minute
+// before that entry, or later. In both cases it is also what is as new as Asked or newer,
+// and nodes with an edge to one of those, as their link may have come before it. Else
+// it is everything; one with the zero Timestamp is told of the newest removals only.
 //
-// Scan is called once, fetch while the answer is taken, if it is large.
+// Scan is called once; fetch while the answer is taken, if it is large.
 func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, error) {
 	a := &Answer{fetch: fetch, last: last}
 	had, asked := asker.Had, asker.Asked

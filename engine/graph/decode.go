@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 // Where an array has several kinds of content, their order is not kept: of several
 // questions the one that asks for most counts, and of several full states the last.
 func Decode(data []byte) (Message, error) {
-	d := decoder{data: data, dec: jsontext.NewDecoder(bytes.NewBuffer(data),
+	d := decoder{dec: jsontext.NewDecoder(bytes.NewBuffer(data),
 		// Browsers send both to each other: lone surrogates, as escapes, where an
 		// application cut a string, and repeated keys.
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))}
@@ -30,23 +31,14 @@ func Decode(data []byte) (Message, error) {
 		if _, err = d.dec.ReadToken(); errors.Is(err, io.EOF) {
 			return m, nil
 		}
-		err = cmpErr(err, errors.New("more than one value"))
+		err = cmp.Or(err, errors.New("more than one value"))
 	}
 	return Message{}, fmt.Errorf("a message of syncGraph: %w", err)
 }
 
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
-}
-
 type decoder struct {
-	data []byte
 	dec  *jsontext.Decoder
-	// The last strings that were read: ids repeat in edges and links.
-	text []byte
+	text []byte // of the last id
 }
 
 func (d *decoder) message(m *Message) error {
@@ -57,7 +49,7 @@ func (d *decoder) message(m *Message) error {
 		return d.array(func() error { return d.element(m) })
 	case jsontext.KindInvalid:
 		_, err := d.dec.ReadToken()
-		return cmpErr(err, errors.New("no JSON"))
+		return cmp.Or(err, errors.New("no JSON"))
 	default:
 		return errors.New("neither an array nor an object")
 	}
@@ -78,7 +70,7 @@ func (d *decoder) array(element func() error) error {
 			return err
 		case jsontext.KindInvalid:
 			_, err := d.dec.ReadToken()
-			return cmpErr(err, io.ErrUnexpectedEOF)
+			return cmp.Or(err, io.ErrUnexpectedEOF)
 		}
 		if err := element(); err != nil {
 			return err

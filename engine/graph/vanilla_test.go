@@ -53,7 +53,9 @@ func (v *vanilla) tick() *Timestamp {
 
 func (v *vanilla) applied(op wireOp, was Timestamp) {
 	t := *op.Timestamp
-	v.said(op.ID+op.Source, was, t, op.Type)
+	if was != t {
+		v.said(op.ID+op.Source, was, t, op.Type)
+	}
 	v.clock = Timestamp{max(v.clock.Physical, t.Physical), max(v.clock.Logical, t.Logical) + 1}
 	if t.After(v.g) {
 		v.g = t
@@ -210,7 +212,8 @@ func (v *vanilla) receive(data []byte) (replies [][]byte) {
 					continue
 				}
 				v.nodes[id] = theirs
-				v.applied(wireOp{Type: "upsert", ID: id, Timestamp: theirs.Timestamp}, was)
+				v.said(id, was, *theirs.Timestamp, "state")
+				v.applied(wireOp{Type: "upsert", ID: id, Timestamp: theirs.Timestamp}, *theirs.Timestamp)
 			}
 			for _, o := range op.Removals {
 				v.apply(o)
