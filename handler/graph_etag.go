@@ -14,6 +14,13 @@ import (
 // has another timestamp.
 func etag(t graph.Timestamp) string { return `"` + t.String() + `"` }
 
+// tagged gives a response an entity tag. What compresses on the way (Caddy's encode)
+// would make another of it, which If-Match does not know.
+func tagged(header http.Header, tag, cache string) {
+	header.Set("Etag", tag)
+	header.Set("Cache-Control", cache+", no-transform")
+}
+
 // etags are those that a header lists. One with a comma in it, which is none of ours,
 // comes in pieces that match nothing.
 func etags(r *http.Request, header string) (list []string) {

@@ -52,8 +52,7 @@ func (h *Handler) getNode(w http.ResponseWriter, r *http.Request, v *visit, m *e
 		return h.graphError(v, err)
 	}
 	tag := etag(e.Timestamp)
-	w.Header().Set("Etag", tag)
-	w.Header().Set("Cache-Control", "private, no-cache")
+	tagged(w.Header(), tag, "private, no-cache")
 	if has(r, tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -111,7 +110,7 @@ func (h *Handler) changeNode(w http.ResponseWriter, r *http.Request, v *visit, m
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
 	default:
-		w.Header().Set("Etag", etag(e.Timestamp))
+		tagged(w.Header(), etag(e.Timestamp), "no-store")
 		respondJSON(w, status, appendNode(nil, &e))
 	}
 	return nil

@@ -111,11 +111,13 @@ func (s *session) change(memory *engine.Memory, m *Message) error {
 	return nil
 }
 
-// nodeValue is data as JSON; nil where there is none.
+// nodeValue is data as the value of a node; nil where there is none.
 func nodeValue(c engine.Content) (json.RawMessage, error) {
 	switch {
-	case c.Data == nil || c.Kind == engine.JSON:
-		return c.Data, nil
+	case c.Data == nil:
+		return nil, nil
+	case c.Kind == engine.JSON:
+		return graph.ReadValue(c.Data)
 	case c.Kind == engine.Text:
 		return jsontext.AppendQuote(nil, c.Data)
 	}

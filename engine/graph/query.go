@@ -11,7 +11,8 @@ import (
 const (
 	// MaxPage is the number of nodes in a page of an answer at most.
 	MaxPage = 1000
-	// maxPageBytes is the size of the nodes in a page at most, if it has more than one.
+	// maxPageBytes is the size of the nodes in a page at most, if it has more than one,
+	// with what is kept of them and not served.
 	maxPageBytes = 4 << 20
 	// maxOrder is the length of the name of a field to order by.
 	maxOrder = 256
@@ -147,7 +148,7 @@ func (p *pager) take(e Entry) bool {
 }
 
 func size(e *Entry) int {
-	n := len(e.ID) + len(e.Value)
+	n := len(e.ID) + len(e.Value) + len(e.Extra)
 	for _, edge := range e.Edges {
 		n += len(edge)
 	}

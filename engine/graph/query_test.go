@@ -24,6 +24,21 @@ func (m entries) scan(from string, yield func(Entry) bool) error {
 	return nil
 }
 
+// A page bounds all that it holds, what is not served of a node too.
+func TestPageOfLargeExtras(t *testing.T) {
+	all := entries{}
+	for n := range 20 {
+		id := fmt.Sprint("n", n)
+		all[id] = Entry{ID: id, Value: []byte("1"), Extra: make([]byte, 1<<20)}
+	}
+	for _, order := range []string{"", "a"} {
+		page, err := (&Query{Limit: MaxPage, Order: order}).Run(all.scan)
+		if err != nil || len(page.Nodes) > 4 || page.Cursor == "" {
+			t.Errorf("order %q: %d nodes, %v", order, len(page.Nodes), err)
+		}
+	}
+}
+
 // Paging through everything, in any order, is one sorted list of the nodes that stay
 // as they are, whatever others do meanwhile.
 func TestPages(t *testing.T) {
@@ -150,8 +165,8 @@ func TestOrderOfKinds(t *testing.T) {
 func TestLargeNodes(t *testing.T) {
 	for _, order := range []string{"", "-n"} {
 		m := entries{}
-		for i, parts := range []int{3, 3, 0, 8, 2} {
-			m[fmt.Sprint(i)] = Entry{ID: fmt.Sprint(i), Value: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, i*3%5, strings.Repeat("x", parts*maxPageBytes/6))}
+		for i, node := range []struct{ n, parts int }{{9, 3}, {5, 5}, {1, 1}, {7, 8}, {3, 2}} {
+			m[fmt.Sprint(i)] = Entry{ID: fmt.Sprint(i), Value: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, node.n, strings.Repeat("x", node.parts*maxPageBytes/6))}
 		}
 		q := Query{Order: order, Limit: 5}
 		got := map[string]bool{}
