@@ -149,15 +149,9 @@ func (m *Memory) Get(id string) (graph.Entry, error) {
 
 // tidy leaves out the edges of a node to what does not exist.
 func (m *Memory) tidy(e graph.Entry) (graph.Entry, error) {
-	var edges []string
-	for _, to := range e.Edges {
-		other, ok, err := m.store.Entry(to)
-		if err != nil {
-			return e, fmt.Errorf("read node %q: %w", to, err)
-		}
-		if ok && !other.Removed {
-			edges = append(edges, to)
-		}
+	edges, err := m.store.Nodes(e.Edges)
+	if err != nil {
+		return e, fmt.Errorf("read what node %q is linked to: %w", e.ID, err)
 	}
 	e.Edges = edges
 	return e, nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -302,8 +303,8 @@ func TestMemoryConverges(t *testing.T) {
 // Who was told something new before it had all that is old is told the old all the
 // same, also by the next process.
 func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
-	for _, restart := range []bool{false, true} {
-		t.Run(fmt.Sprintf("restart=%v", restart), func(t *testing.T) {
+	for restarts := range 3 {
+		t.Run(fmt.Sprintf("restarts=%d", restarts), func(t *testing.T) {
 			bubble(t, func(t *testing.T, net *memnet.Network) {
 				dir := t.TempDir()
 				want := large(t, dir)
@@ -323,9 +324,10 @@ func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
 					t.Fatal("the page had everything")
 				}
 				settle(30 * time.Second)
-				if restart {
+				for n := range restarts {
 					stop()
-					remembering(t, net, "second", dir)
+					_, stop = remembering(t, net, fmt.Sprint("next", n), dir)
+					settle(time.Second)
 				}
 				a = openGraphPage(t, net, "a2", "AAAA", g)
 				settle(30 * time.Second)
@@ -354,4 +356,39 @@ func TestMemoryTellsWhatCameMeanwhile(t *testing.T) {
 		memoryHas(t, m, want)
 		a.has(want)
 	})
+}
+
+// What a node is linked to is not read for it: a hub of large nodes would cost as much as
+// all of them, whenever it is told of.
+func TestMemoryReadsNoTargets(t *testing.T) {
+	m, stop := remembering(t, memnet.New(), "server", t.TempDir())
+	defer stop()
+	ctx := t.Context()
+	put(t, m, "hub", "1", engine.Change{})
+	var want []string
+	for n := range 20 {
+		id := fmt.Sprint("n", n)
+		want = append(want, id)
+		put(t, m, id, `"`+strings.Repeat("x", 256<<10)+`"`, engine.Change{})
+		if _, err := m.Link(ctx, "hub", id, engine.Change{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		if e, err := m.Get("hub"); err != nil || !slices.Equal(e.Edges, want) {
+			t.Fatal(e.Edges, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) / 10; n > 1<<20 {
+		t.Errorf("%d bytes were read for a node of a few", n)
+	}
+	if _, err := m.Remove(ctx, "n7", engine.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := m.Get("hub"); err != nil || len(e.Edges) != 19 || slices.Contains(e.Edges, "n7") {
+		t.Error(e.Edges, err)
+	}
 }

@@ -71,7 +71,7 @@ func graphHelper(path string) {
 	for {
 		burst, pause := 1, time.Duration(rand.IntN(5))*time.Millisecond
 		if os.Getenv(graphHelperWay) == "bursts" {
-			burst, pause = rand.IntN(1000), time.Duration(rand.IntN(60))*time.Millisecond
+			burst, pause = rand.IntN(500), time.Duration(rand.IntN(100))*time.Millisecond
 		}
 		for range burst {
 			n++

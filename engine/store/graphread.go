@@ -47,6 +47,43 @@ func (g *Graph) read(id string) (record []byte, err error) {
 	return record, err
 }
 
+// Nodes returns those of some ids that are nodes, staged or on the disk, in their order.
+// It reads nothing else of them.
+func (g *Graph) Nodes(ids []string) (nodes []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	staged := map[string]bool{}
+	g.mu.Lock()
+	for _, id := range ids {
+		record, ok := g.next[id]
+		if !ok {
+			record, ok = g.writing[id]
+		}
+		if ok {
+			staged[id] = !isRemoved(record)
+		}
+	}
+	g.mu.Unlock()
+	err = g.view(func(entries *bbolt.Bucket) error {
+		for _, id := range ids {
+			is, ok := staged[id]
+			if !ok {
+				record := entries.Get([]byte(id))
+				if record != nil && len(record) < recordHead {
+					return fmt.Errorf("%w: the entry of %q", ErrDamaged, id)
+				}
+				is = record != nil && !isRemoved(record)
+			}
+			if is {
+				nodes = append(nodes, id)
+			}
+		}
+		return nil
+	})
+	return nodes, err
+}
+
 // walk calls f with all records from an id on, in several transactions. f must not
 // keep what it is given. After each transaction it calls between, which can end it.
 func (g *Graph) walk(from string, f func(id, record []byte), between func() bool) error {
