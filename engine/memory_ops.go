@@ -85,13 +85,21 @@ func (m *Memory) refused(err error) {
 	}
 	m.missed = true
 	m.room.log.Error("operations of peers are not kept: they will be asked for again", "error", err)
-	m.room.after(missedAgain, func() {
-		m.missed = false
-		for _, a := range m.askers {
-			a.spoke, a.asks = false, 0
-			m.ask(a)
-		}
-	})
+	m.room.after(missedAgain, m.askForMissed)
+}
+
+// askForMissed asks everybody for everything, once the disk takes it: what was kept since is
+// newer than what was missed, and peers tell what is newer.
+func (m *Memory) askForMissed() {
+	if m.store.Err() != nil {
+		m.room.after(missedAgain, m.askForMissed)
+		return
+	}
+	m.missed = false
+	for _, a := range m.askers {
+		a.spoke, a.asks, a.missed = false, 0, true
+		m.ask(a)
+	}
 }
 
 // bury tells everybody that nodes are removed, of which somebody has an old copy: it

@@ -356,3 +356,32 @@ func TestMemoryTellsWhatCameMeanwhile(t *testing.T) {
 		a.has(want)
 	})
 }
+
+// What the disk could not take is asked for, whatever came after it.
+func TestMemoryAsksForWhatItMissed(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		put(t, m, "first", "1", engine.Change{})
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		for n := range 3 { // more than may wait for the disk
+			a.put(fmt.Sprint("large", n), `"`+strings.Repeat("a", 7<<20)+`"`)
+		}
+		settle(time.Second)
+		if _, err := m.Get("large2"); !errors.Is(err, engine.ErrNoNode) {
+			t.Fatalf("it was taken: %v", err)
+		}
+		a.remove("large0") // so that the page can say everything in one message
+		a.remove("large1")
+		settle(30 * time.Second)
+		a.lock.Lock()
+		asked := a.heard["everything"]
+		a.lock.Unlock()
+		if asked != 1 {
+			t.Errorf("the page was asked for everything %d times", asked)
+		}
+		if _, err := m.Get("large2"); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -267,6 +267,13 @@ func (g *Graph) Wait(ctx context.Context, seq uint64) error {
 	}
 }
 
+// Err tells why nothing can be committed now; nil if it can, as far as is known.
+func (g *Graph) Err() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return errors.Join(g.err, g.full)
+}
+
 // SetBounds bounds the bytes of all entries, as GraphStats has them: new nodes beyond
 // are refused; changes and removals of nodes that are there are not. 0 is no bound.
 func (g *Graph) SetBounds(bytes int64) {
