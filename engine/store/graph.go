@@ -29,6 +29,7 @@ const maxStaged = 16 << 20
 // time, all else is for any.
 type Graph struct {
 	db   *bbolt.DB
+	path string
 	log  *slog.Logger
 	wake chan struct{} // has a token if something is to be committed
 	stop chan struct{}
@@ -74,7 +75,7 @@ func OpenGraph(path string, log *slog.Logger) (*Graph, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	g := &Graph{
-		log: log, wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		path: path, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		next: map[string][]byte{}, changed: make(chan struct{}),
 	}
 	if err := g.open(path); err != nil {
@@ -125,7 +126,7 @@ func (g *Graph) Close() error {
 		g.done.Wait()
 		g.mu.Lock()
 		if len(g.next) > 0 {
-			err = fmt.Errorf("store: %d changes are not in %s: %w", len(g.next), g.db.Path(), errors.Join(g.err, g.full))
+			err = fmt.Errorf("store: %d changes are not in %s: %w", len(g.next), g.path, errors.Join(g.err, g.full))
 		}
 		if g.err == nil {
 			g.err = ErrClosed
@@ -200,7 +201,7 @@ func (g *Graph) Set(e graph.Entry) error {
 		return fmt.Errorf("node %q of %d bytes: %w: it has %d of %d bytes", e.ID, size, ErrGraphFull, int64(g.disk.bytes)+g.growth, g.bound)
 	}
 	if g.pending+size > maxStaged {
-		return errors.Join(fmt.Errorf("store: %d bytes wait to be written to %s: %w", g.pending, g.db.Path(), ErrFull), g.full)
+		return errors.Join(fmt.Errorf("store: %d bytes wait to be written to %s: %w", g.pending, g.path, ErrFull), g.full)
 	}
 	if staged, ok := g.next[e.ID]; ok {
 		g.pending -= len(e.ID) + len(staged)
@@ -287,7 +288,7 @@ func (g *Graph) Stats() GraphStats {
 	g.mu.Lock()
 	s := GraphStats{Nodes: g.disk.nodes, Removals: g.disk.removals, Bytes: g.disk.bytes, Staged: g.pending, Commits: g.commits}
 	g.mu.Unlock()
-	if info, err := os.Stat(g.db.Path()); err == nil {
+	if info, err := os.Stat(g.path); err == nil {
 		s.FileSize = info.Size()
 	}
 	return s
