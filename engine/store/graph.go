@@ -16,8 +16,8 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
-// ErrGraphFull is wrapped by the error of [Graph.Set] for a new node beyond the
-// graph's bound.
+// ErrGraphFull is wrapped by the error of [Graph.Set] for what is beyond the graph's
+// bound.
 var ErrGraphFull = errors.New("store: the graph is full")
 
 // maxStaged bounds the bytes that wait for the disk.
@@ -173,8 +173,8 @@ func (g *Graph) record(id string) ([]byte, error) {
 }
 
 // Set stages an entry in the place of the one with its id, and gives it its Seq. It
-// keeps nothing of what the entry points to. It fails with [ErrGraphFull] for a new
-// node beyond the bound, with [ErrFull] where too much waits for the disk already,
+// keeps nothing of what the entry points to. It fails with [ErrGraphFull] beyond the
+// bound (SetBounds), with [ErrFull] where too much waits for the disk already,
 // with [ErrClosed], and with the error of a disk that failed for good.
 func (g *Graph) Set(e graph.Entry) error {
 	if e.ID == "" || len(e.ID) > bbolt.MaxKeySize {
@@ -196,9 +196,12 @@ func (g *Graph) Set(e graph.Entry) error {
 	if old != nil {
 		growth -= int64(len(e.ID) + len(old))
 	}
-	isNew := !e.Removed && (old == nil || isRemoved(old))
-	if isNew && g.bound > 0 && int64(g.disk.bytes)+g.growth+growth > g.bound {
-		return fmt.Errorf("node %q of %d bytes: %w: it has %d of %d bytes", e.ID, size, ErrGraphFull, int64(g.disk.bytes)+g.growth, g.bound)
+	bound := g.bound
+	if e.Removed || old != nil && !isRemoved(old) {
+		bound *= 2
+	}
+	if growth > 0 && bound > 0 && int64(g.disk.bytes)+g.growth+growth > bound {
+		return fmt.Errorf("node %q of %d bytes: %w: it has %d of %d bytes", e.ID, size, ErrGraphFull, int64(g.disk.bytes)+g.growth, bound)
 	}
 	if g.pending+size > maxStaged {
 		return errors.Join(fmt.Errorf("store: %d bytes wait to be written to %s: %w", g.pending, g.path, ErrFull), g.full)
@@ -276,7 +279,8 @@ func (g *Graph) Err() error {
 }
 
 // SetBounds bounds the bytes of all entries, as GraphStats has them: new nodes beyond
-// are refused; changes and removals of nodes that are there are not. 0 is no bound.
+// are refused; changes of nodes that are there, and removals, only beyond twice the
+// bound, if they need more room. 0 is no bound.
 func (g *Graph) SetBounds(bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
