@@ -385,3 +385,25 @@ func TestMemoryAsksForWhatItMissed(t *testing.T) {
 		}
 	})
 }
+
+// A removal is told once, and once again, however often a message would undo it.
+func TestMemoryTellsARemovalTwice(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		put(t, m, "x", "1", engine.Change{})
+		if _, err := m.Remove(t.Context(), "x", engine.Change{}); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Second)
+		told := func() int { a.lock.Lock(); defer a.lock.Unlock(); return a.nodes }
+		before := told()
+		ops := slices.Repeat([]graph.Op{{Kind: graph.Upsert, ID: "x", Value: json.RawMessage("2"), Timestamp: graph.Timestamp{Physical: 1}}}, 1_000)
+		a.tell(graph.Encode(ops...))
+		settle(10 * time.Second)
+		if n := told() - before; n != 2 {
+			t.Errorf("the page was told %d operations", n)
+		}
+	})
+}
