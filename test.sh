@@ -46,6 +46,7 @@ packages() {
 	need chromium chromium
 	need npm nodejs npm
 	need python3 python3
+	need sqlite3 sqlite3
 	if [ ${#missing[@]} -gt 0 ]; then
 		command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
 		apt-get update -q

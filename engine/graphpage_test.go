@@ -90,6 +90,7 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 		p.heard["sync"]++
 		switch {
 		case msg.Asked.IsZero():
+			p.heard["everything"]++
 			p.answer()
 		case len(p.entries) > 0:
 			var ops []graph.Op

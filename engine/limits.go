@@ -41,7 +41,8 @@ type Limits struct {
 	// process. Offers beyond it wait while they are fresh. Default 128.
 	Handshakes int
 	// Graph is the number of bytes that the nodes of a room's graph can have. New
-	// ones beyond it are refused; what is there can still be changed. Default 1 GiB.
+	// ones beyond it are refused; what is there can still be changed, and grow, until
+	// the graph has twice as many. Default 1 GiB.
 	Graph int64
 }
 

@@ -42,6 +42,7 @@ type asker struct {
 	linked   time.Time
 	before   uint64 // the Seq of the graph then
 	asks     int
+	missed   bool      // it is asked for everything
 	spoke    bool      // it was heard on the channel
 	replied  bool      // it has answered our question
 	answered uint64    // it has all up to this Seq; 0: it was not answered yet
@@ -100,7 +101,11 @@ func (m *Memory) ask(a *asker) {
 		return
 	}
 	a.asks++
-	frames, err := m.encode(graph.EncodeSync(m.replica.Last()))
+	last := m.replica.Last()
+	if a.missed {
+		last = graph.Timestamp{}
+	}
+	frames, err := m.encode(graph.EncodeSync(last))
 	if err == nil {
 		err = a.link.out.put(ChannelGraph, &outgoing{frames: frames})
 	}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
@@ -24,7 +26,9 @@ func (m *Memory) heard(l *link, f *frame.Message) {
 	if msg.Bad > 0 {
 		c.drop("graph: bad operations")
 	}
-	m.room.post(func() { m.take(l, &msg) })
+	// Of a link one message at most waits for the actor: read, it may be many times as
+	// large as it came.
+	m.room.ask(func() { m.take(l, &msg) })
 }
 
 // take applies what a peer says and answers what it asks.
@@ -35,12 +39,14 @@ func (m *Memory) take(l *link, msg *graph.Message) {
 		return
 	}
 	a.spoke = true
-	var buried []graph.Op
-	buried = m.apply(buried, msg.Ops, true)
-	buried = m.apply(buried, msg.Delta, false)
+	buried := make(map[string]bool)
+	m.apply(buried, msg.Ops, true)
+	m.apply(buried, msg.Delta, false)
 	if msg.Full != nil {
 		again, err := m.replica.Merge(msg.Full, m.room.now())
-		buried = append(buried, again...)
+		for _, op := range again {
+			buried[op.ID] = true
+		}
 		m.refused(err)
 	}
 	m.store.SetLast(m.replica.Last())
@@ -56,17 +62,17 @@ func (m *Memory) take(l *link, msg *graph.Message) {
 	}
 }
 
-// apply applies operations, and appends those which put back what was removed.
-func (m *Memory) apply(buried []graph.Op, ops []graph.Op, live bool) []graph.Op {
+// apply applies operations, and notes the nodes that they would put back though they
+// were removed.
+func (m *Memory) apply(buried map[string]bool, ops []graph.Op, live bool) {
 	now := m.room.now()
 	for _, op := range ops {
 		outcome, err := m.replica.Apply(op, now, live)
 		m.refused(err)
 		if outcome == graph.Buried {
-			buried = append(buried, op)
+			buried[op.ID] = true
 		}
 	}
-	return buried
 }
 
 // refused notes that an operation was not kept. Those who made it have it: they are
@@ -85,35 +91,44 @@ func (m *Memory) refused(err error) {
 	}
 	m.missed = true
 	m.room.log.Error("operations of peers are not kept: they will be asked for again", "error", err)
-	m.room.after(missedAgain, func() {
-		m.missed = false
-		for _, a := range m.askers {
-			a.spoke, a.asks = false, 0
-			m.ask(a)
-		}
-	})
+	m.room.after(missedAgain, m.askForMissed)
+}
+
+// askForMissed asks everybody for everything, once the disk takes it: what was kept since is
+// newer than what was missed, and peers tell what is newer.
+func (m *Memory) askForMissed() {
+	if m.store.Err() != nil {
+		m.room.after(missedAgain, m.askForMissed)
+		return
+	}
+	m.missed = false
+	for _, a := range m.askers {
+		a.spoke, a.asks, a.missed = false, 0, true
+		m.ask(a)
+	}
 }
 
 // bury tells everybody that nodes are removed, of which somebody has an old copy: it
 // would put them back for those who have forgotten the removal. They are told twice, as
 // browsers forget at once a removal of what they do not have, and the old copy may be
 // on its way to them still.
-func (m *Memory) bury(ops []graph.Op) {
-	if len(ops) == 0 {
+func (m *Memory) bury(nodes map[string]bool) {
+	if len(nodes) == 0 {
 		return
 	}
 	if !m.burials.AllowN(m.room.now(), 1) {
 		m.room.node.counters.drop("graph: removals told too often")
 		return
 	}
-	m.tellRemovals(ops)
-	m.room.after(buryAgain, func() { m.tellRemovals(ops) })
+	ids := slices.Sorted(maps.Keys(nodes))
+	m.tellRemovals(ids)
+	m.room.after(buryAgain, func() { m.tellRemovals(ids) })
 }
 
-func (m *Memory) tellRemovals(ops []graph.Op) {
-	removals := make([]graph.Op, 0, len(ops))
-	for _, op := range ops {
-		e, ok, err := m.store.Entry(op.ID)
+func (m *Memory) tellRemovals(ids []string) {
+	removals := make([]graph.Op, 0, len(ids))
+	for _, id := range ids {
+		e, ok, err := m.store.Entry(id)
 		if err == nil && ok && e.Removed {
 			removals = append(removals, graph.Op{Kind: graph.Remove, ID: e.ID, Timestamp: e.Timestamp, Extra: e.Extra})
 		}

@@ -392,3 +392,54 @@ func TestMemoryReadsNoTargets(t *testing.T) {
 		t.Error(e.Edges, err)
 	}
 }
+
+// What the disk could not take is asked for, whatever came after it.
+func TestMemoryAsksForWhatItMissed(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		put(t, m, "first", "1", engine.Change{})
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		for n := range 3 { // more than may wait for the disk
+			a.put(fmt.Sprint("large", n), `"`+strings.Repeat("a", 7<<20)+`"`)
+		}
+		settle(time.Second)
+		if _, err := m.Get("large2"); !errors.Is(err, engine.ErrNoNode) {
+			t.Fatalf("it was taken: %v", err)
+		}
+		a.remove("large0") // so that the page can say everything in one message
+		a.remove("large1")
+		settle(30 * time.Second)
+		a.lock.Lock()
+		asked := a.heard["everything"]
+		a.lock.Unlock()
+		if asked != 1 {
+			t.Errorf("the page was asked for everything %d times", asked)
+		}
+		if _, err := m.Get("large2"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A removal is told once, and once again, however often a message would undo it.
+func TestMemoryTellsARemovalTwice(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		put(t, m, "x", "1", engine.Change{})
+		if _, err := m.Remove(t.Context(), "x", engine.Change{}); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Second)
+		told := func() int { a.lock.Lock(); defer a.lock.Unlock(); return a.nodes }
+		before := told()
+		ops := slices.Repeat([]graph.Op{{Kind: graph.Upsert, ID: "x", Value: json.RawMessage("2"), Timestamp: graph.Timestamp{Physical: 1}}}, 1_000)
+		a.tell(graph.Encode(ops...))
+		settle(10 * time.Second)
+		if n := told() - before; n != 2 {
+			t.Errorf("the page was told %d operations", n)
+		}
+	})
+}

@@ -16,8 +16,8 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
-// ErrGraphFull is wrapped by the error of [Graph.Set] for a new node beyond the
-// graph's bound.
+// ErrGraphFull is wrapped by the error of [Graph.Set] for what is beyond the graph's
+// bound.
 var ErrGraphFull = errors.New("store: the graph is full")
 
 // maxStaged bounds the bytes that wait for the disk.
@@ -29,6 +29,7 @@ const maxStaged = 16 << 20
 // time, all else is for any.
 type Graph struct {
 	db   *bbolt.DB
+	path string
 	log  *slog.Logger
 	keep int           // how many removals are remembered
 	wake chan struct{} // has a token if something is to be committed
@@ -75,7 +76,7 @@ func OpenGraph(path string, log *slog.Logger) (*Graph, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	g := &Graph{
-		log: log, keep: maxRemovals, wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		path: path, log: log, keep: maxRemovals, wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		next: map[string][]byte{}, changed: make(chan struct{}),
 	}
 	if err := g.open(path); err != nil {
@@ -126,7 +127,7 @@ func (g *Graph) Close() error {
 		g.done.Wait()
 		g.mu.Lock()
 		if len(g.next) > 0 {
-			err = fmt.Errorf("store: %d changes are not in %s: %w", len(g.next), g.db.Path(), errors.Join(g.err, g.full))
+			err = fmt.Errorf("store: %d changes are not in %s: %w", len(g.next), g.path, errors.Join(g.err, g.full))
 		}
 		if g.err == nil {
 			g.err = ErrClosed
@@ -173,8 +174,8 @@ func (g *Graph) record(id string) ([]byte, error) {
 }
 
 // Set stages an entry in the place of the one with its id, and gives it its Seq. It
-// keeps nothing of what the entry points to. It fails with [ErrGraphFull] for a new
-// node beyond the bound, with [ErrFull] where too much waits for the disk already,
+// keeps nothing of what the entry points to. It fails with [ErrGraphFull] beyond the
+// bound (SetBounds), with [ErrFull] where too much waits for the disk already,
 // with [ErrClosed], and with the error of a disk that failed for good.
 func (g *Graph) Set(e graph.Entry) error {
 	if e.ID == "" || len(e.ID) > bbolt.MaxKeySize {
@@ -196,12 +197,15 @@ func (g *Graph) Set(e graph.Entry) error {
 	if old != nil {
 		growth -= int64(len(e.ID) + len(old))
 	}
-	isNew := !e.Removed && (old == nil || isRemoved(old))
-	if isNew && g.bound > 0 && int64(g.disk.bytes)+g.growth+growth > g.bound {
-		return fmt.Errorf("node %q of %d bytes: %w: it has %d of %d bytes", e.ID, size, ErrGraphFull, int64(g.disk.bytes)+g.growth, g.bound)
+	bound := g.bound
+	if e.Removed || old != nil && !isRemoved(old) {
+		bound *= 2
+	}
+	if growth > 0 && bound > 0 && int64(g.disk.bytes)+g.growth+growth > bound {
+		return fmt.Errorf("node %q of %d bytes: %w: it has %d of %d bytes", e.ID, size, ErrGraphFull, int64(g.disk.bytes)+g.growth, bound)
 	}
 	if g.pending+size > maxStaged {
-		return errors.Join(fmt.Errorf("store: %d bytes wait to be written to %s: %w", g.pending, g.db.Path(), ErrFull), g.full)
+		return errors.Join(fmt.Errorf("store: %d bytes wait to be written to %s: %w", g.pending, g.path, ErrFull), g.full)
 	}
 	if staged, ok := g.next[e.ID]; ok {
 		g.pending -= len(e.ID) + len(staged)
@@ -268,8 +272,16 @@ func (g *Graph) Wait(ctx context.Context, seq uint64) error {
 	}
 }
 
+// Err tells why nothing can be committed now; nil if it can, as far as is known.
+func (g *Graph) Err() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return errors.Join(g.err, g.full)
+}
+
 // SetBounds bounds the bytes of all entries, as GraphStats has them: new nodes beyond
-// are refused; changes and removals of nodes that are there are not. 0 is no bound.
+// are refused; changes of nodes that are there, and removals, only beyond twice the
+// bound, if they need more room. 0 is no bound.
 func (g *Graph) SetBounds(bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -281,7 +293,7 @@ func (g *Graph) Stats() GraphStats {
 	g.mu.Lock()
 	s := GraphStats{Nodes: g.disk.nodes, Removals: g.disk.removals, Bytes: g.disk.bytes, Staged: g.pending, Commits: g.commits}
 	g.mu.Unlock()
-	if info, err := os.Stat(g.db.Path()); err == nil {
+	if info, err := os.Stat(g.path); err == nil {
 		s.FileSize = info.Size()
 	}
 	return s

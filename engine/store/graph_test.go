@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -334,4 +335,19 @@ func TestGraphIsBounded(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Neither changes nor removals let a graph grow without end.
+func TestGraphIsBoundedForChanges(t *testing.T) {
+	g := openGraph(t, filepath.Join(t.TempDir(), "graph.db"))
+	set(t, g, node("a", 100, 1), node("b", 100, 1))
+	g.SetBounds(10_000)
+	large := graph.Entry{ID: "c", Removed: true, Extra: []byte(`{"x":"` + strings.Repeat("x", 9_000) + `"}`)}
+	set(t, g, node("a", 10_000, 2), large) // together less than twice the bound
+	for _, e := range []graph.Entry{node("b", 2_000, 2), node("a", 12_000, 2), {ID: "d", Removed: true, Extra: large.Extra}} {
+		if err := g.Set(e); !errors.Is(err, ErrGraphFull) {
+			t.Errorf("%s: %v", e.ID, err)
+		}
+	}
+	set(t, g, node("a", 100, 3), graph.Entry{ID: "b", Removed: true}) // what makes room is taken
 }

@@ -74,7 +74,7 @@ func (g *Graph) commit() error {
 		return g.failed(err)
 	}
 	if g.full != nil {
-		g.log.Info("the disk has room again", "file", g.db.Path())
+		g.log.Info("the disk has room again", "file", g.path)
 		g.full = nil
 	}
 	g.disk = now
@@ -106,14 +106,14 @@ func (g *Graph) unstage(group group) {
 // failed notes why a commit failed. g.mu is held.
 func (g *Graph) failed(err error) error {
 	if noRoom(err) {
-		err = fmt.Errorf("store: commit to %s: %w: %w", g.db.Path(), ErrFull, err)
+		err = fmt.Errorf("store: commit to %s: %w: %w", g.path, ErrFull, err)
 		if g.full == nil {
 			g.log.Error("a room's graph cannot be written; it is tried again", "error", err)
 		}
 		g.full = err
 		return err
 	}
-	g.err = fmt.Errorf("store: commit to %s: %w", g.db.Path(), err)
+	g.err = fmt.Errorf("store: commit to %s: %w", g.path, err)
 	g.log.Error("a room's graph takes nothing more until the server is restarted", "error", g.err)
 	return g.err
 }

@@ -33,7 +33,7 @@ func (g *Graph) view(f func(entries *bbolt.Bucket) error) error {
 		return ErrClosed
 	}
 	if err != nil {
-		return fmt.Errorf("store: read %s: %w", g.db.Path(), err)
+		return fmt.Errorf("store: read %s: %w", g.path, err)
 	}
 	return nil
 }
