@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -60,7 +61,7 @@ func TestGraph(t *testing.T) {
 			if f, refused := <-asked, (*GraphError)(nil); f.Op != opRemove || !errors.As(err, &refused) || refused.Code != "unknown_node" {
 				t.Errorf("remove: %+v, %v", f, err)
 			}
-			for _, bad := range []any{[]byte("x"), string(make([]byte, 5<<20))} {
+			for _, bad := range []any{[]byte("x"), strings.Repeat("x", 5<<20)} {
 				if _, err := g.Put(ctx, "a", bad); err == nil {
 					t.Errorf("put of a %T of %d bytes went well", bad, reflect.ValueOf(bad).Len())
 				}

@@ -47,6 +47,7 @@ type link struct {
 	heard       atomic.Int64 // time of the last frame, Unix nanoseconds
 	left        atomic.Bool  // the remote peer took farewell
 	opening     atomic.Bool  // counts as a handshake
+	unsent      bool         // messages of the engine's own were left; after the end
 
 	negotiating atomic.Int32
 	negotiation sync.Mutex // held while a description is answered: one at a time
@@ -154,6 +155,7 @@ func (l *link) leftover() []*outgoing {
 		if m.seat != nil {
 			left = append(left, m)
 		} else { // it concerns this link only
+			l.unsent = true
 			m.failed(l.pair.remote, ErrPeerGone)
 		}
 	}

@@ -46,6 +46,7 @@ type asker struct {
 	answered uint64    // it has all up to this Seq; 0: it was not answered yet
 	whole    time.Time // when everything was last sent
 	held     *graph.Timestamp
+	short    bool // of what was staged but not on the disk when it was answered
 	waiting  *question
 	working  *question
 }
@@ -62,6 +63,15 @@ type question struct {
 
 func (q *question) everything() bool { return q.full == nil && q.since == 0 }
 
+// covers tells whether its answer is one for who asks by at.
+func (q *question) covers(at graph.Timestamp) bool {
+	return q.everything() && (q.at.Asked.IsZero() || !at.IsZero())
+}
+
+// all tells whether the peer has everything once it has the answer: not if it is told
+// of a change before it has asked.
+func (a *asker) all(q *question) bool { return q.since == 0 || a.answered > 0 }
+
 // linked greets a peer: it is asked what we lack.
 func (m *Memory) linked(l *link) {
 	a := &asker{link: l, linked: m.room.now(), before: m.store.Staged() + 1}
@@ -70,8 +80,16 @@ func (m *Memory) linked(l *link) {
 }
 
 func (m *Memory) unlinked(l *link) {
-	if a := m.askers[l]; a != nil && a.working == nil && a.waiting == nil && a.held == nil {
-		m.trust.left(l.pair.remote, m.store.Staged())
+	if a := m.askers[l]; a != nil {
+		m.gone(a, m.store.Staged())
+	}
+}
+
+// gone forgets a peer whose link has ended, when the graph was at a Seq.
+func (m *Memory) gone(a *asker, at uint64) {
+	l := a.link
+	if a.answered > 0 && !a.short && !l.unsent && a.working == nil && a.waiting == nil && a.held == nil {
+		m.trust.left(l.pair.remote, at)
 	}
 	delete(m.askers, l)
 }
@@ -95,7 +113,7 @@ func (m *Memory) ask(a *asker) {
 func (m *Memory) asked(a *asker, at graph.Timestamp) {
 	now := m.room.now()
 	switch {
-	case a.working != nil && a.working.everything(), at.IsZero() && now.Sub(a.whole) < wholeAgain:
+	case a.working != nil && a.working.covers(at), at.IsZero() && now.Sub(a.whole) < wholeAgain:
 		// The answer is on its way.
 	case at.IsZero():
 		m.queue(a, question{at: graph.Asker{}})
@@ -103,6 +121,10 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 		// What came since its last answer it has.
 	case a.answered > 0:
 		m.queue(a, question{since: a.answered})
+	case a.held != nil && at.Compare(*a.held) >= 0:
+		// What it asked first asks for more.
+	case a.held != nil:
+		a.held = &at
 	case !a.replied && now.Sub(a.linked) < replyTime:
 		a.held = &at
 		m.room.after(replyTime, func() { m.replied(a) })
@@ -145,7 +167,7 @@ func (m *Memory) queue(a *asker, q question) {
 	case w.full != nil:
 	case w.since > 0 && q.since > 0:
 		w.since, w.tail = min(w.since, q.since), w.tail && q.tail
-	case q.since == 0:
+	case q.since == 0 && (w.since > 0 || q.at.Asked.Compare(w.at.Asked) < 0):
 		a.waiting = &q
 	}
 	m.work()
@@ -163,44 +185,70 @@ func (m *Memory) work() {
 		q := a.waiting
 		q.last = m.replica.Last()
 		a.waiting, a.working = nil, q
-		m.trust.begin(l.pair.remote)
+		if a.all(q) {
+			m.trust.begin(l.pair.remote)
+		}
 		m.answering++
 		head := m.store.Staged()
 		m.room.tasks.Go(func() {
-			ok := m.answer(l, q, head)
-			m.room.post(func() { m.answeredUpTo(a, q, head, ok) })
+			upTo, ok := m.answer(l, q, head)
+			m.room.post(func() { m.answered(a, q, head, upTo, ok) })
 		})
 	}
 }
 
-// answeredUpTo goes on after an answer.
-func (m *Memory) answeredUpTo(a *asker, q *question, head uint64, ok bool) {
+// answered goes on after an answer that was begun at head, and told of all up to upTo.
+func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
 	m.answering--
 	a.working = nil
 	if ok {
-		m.trust.end(a.link.pair.remote, head)
-		a.answered = max(a.answered, head)
-		if q.everything() {
+		if a.all(q) {
+			m.trust.end(a.link.pair.remote, upTo)
+			a.answered, a.short = max(a.answered, upTo), upTo < head
+		}
+		if q.covers(graph.Timestamp{}) {
 			a.whole = m.room.now()
 		}
 		// What others changed meanwhile they may have told those that they had a
 		// link with, of which this peer perhaps was none yet.
-		if m.store.Staged() > head && !q.tail && m.askers[a.link] == a {
-			m.queue(a, question{since: head, tail: true})
+		switch {
+		case upTo < head:
+			m.later(a, upTo)
+		case m.store.Staged() > head && !q.tail && m.askers[a.link] == a:
+			m.queue(a, question{since: upTo, tail: true})
 		}
 	}
 	m.work()
 }
 
-// answer tells a peer what it lacks of all up to head. It reports whether the peer
-// has it.
-func (m *Memory) answer(l *link, q *question, head uint64) bool {
+// later tells a peer what came after a Seq, once the disk takes it.
+func (m *Memory) later(a *asker, upTo uint64) {
+	m.room.after(missedAgain, func() {
+		switch {
+		case m.askers[a.link] != a:
+		case m.store.Head() > upTo:
+			m.queue(a, question{since: upTo, tail: true})
+		default:
+			m.later(a, upTo)
+		}
+	})
+}
+
+// answer tells a peer what it lacks of all up to head, or, where the disk fails, up to
+// what that has. It returns the Seq, and whether the peer has it.
+func (m *Memory) answer(l *link, q *question, head uint64) (uint64, bool) {
 	// The answer is made of what is on the disk.
 	if err := m.store.Wait(context.Background(), head); err != nil {
+		head = min(head, m.store.Head())
 		m.room.log.Warn("a peer is answered from before the disk failed", "peer", l.pair.remote, "error", err)
 	}
+	return head, m.tell(l, q, head)
+}
+
+// tell tells a peer what it lacks of the graph on the disk, which has all up to head.
+func (m *Memory) tell(l *link, q *question, head uint64) bool {
 	s := &stream{memory: m, link: l}
-	if frames := m.whole.of(head); frames != nil && q.everything() && q.at.Asked.IsZero() {
+	if frames := m.whole.of(head); frames != nil && q.covers(graph.Timestamp{}) {
 		return s.put(frames) && s.flush()
 	}
 	answer, err := m.plan(q)
@@ -257,10 +305,10 @@ func (s *stream) put(frames [][]byte) bool {
 	if len(s.under) == 2 && !s.next() {
 		return false
 	}
-	done := make(chan error, 1)
+	done, all := make(chan error, 1), len(frames)
 	for {
 		err := s.link.out.put(ChannelGraph, &outgoing{frames: frames, report: func(passed int, err error) {
-			if err != nil || passed == len(frames) {
+			if err != nil || passed == all {
 				select {
 				case done <- err:
 				default: // it is known already

@@ -303,8 +303,8 @@ func TestMemoryConverges(t *testing.T) {
 // Who was told something new before it had all that is old is told the old all the
 // same, also by the next process.
 func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
-	for _, restart := range []bool{false, true} {
-		t.Run(fmt.Sprintf("restart=%v", restart), func(t *testing.T) {
+	for restarts := range 3 {
+		t.Run(fmt.Sprintf("restarts=%d", restarts), func(t *testing.T) {
 			bubble(t, func(t *testing.T, net *memnet.Network) {
 				dir := t.TempDir()
 				want := large(t, dir)
@@ -324,9 +324,10 @@ func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
 					t.Fatal("the page had everything")
 				}
 				settle(30 * time.Second)
-				if restart {
+				for n := range restarts {
 					stop()
-					remembering(t, net, "second", dir)
+					_, stop = remembering(t, net, fmt.Sprint("next", n), dir)
+					settle(time.Second)
 				}
 				a = openGraphPage(t, net, "a2", "AAAA", g)
 				settle(30 * time.Second)

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -15,10 +17,10 @@ import (
 // did not get. trust remembers who has had what.
 type trust struct {
 	peers *lru.LRU[string, *trusted]
-	// Answers of an earlier process may have been cut off by its end; boot is the
-	// highest time that it knew of. Zero: there were none.
+	// Answers of an earlier process may have been cut off; boot is the highest time
+	// that the last such one knew of. Zero: there were none.
 	boot   graph.Timestamp
-	marker string // the file that is there while answers may be cut off
+	marker string // the file that tells the next process
 }
 
 // maxTrusted is how many peers are remembered. Who was not there for longest is
@@ -31,29 +33,41 @@ type trusted struct {
 	owed bool   // its last answer was cut off
 }
 
-// openTrust reads and sets the marker in the folder of a graph.
+// openTrust reads and sets the marker in the folder of a graph. It is empty while
+// answers may be cut off; after a good end it says until when earlier ones were.
 func openTrust(dir string, last graph.Timestamp) (*trust, error) {
 	t := &trust{marker: filepath.Join(dir, "graph.answering")}
 	var err error
 	if t.peers, err = lru.NewLRU[string, *trusted](maxTrusted, nil); err != nil {
 		panic(err) // the size is a positive constant
 	}
-	if _, err := os.Stat(t.marker); err == nil {
-		t.boot = last
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	switch text, err := os.ReadFile(t.marker); {
+	case err == nil:
+		if json.Unmarshal(text, &t.boot) != nil {
+			t.boot = last
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("read who was told what: %w", err)
 	}
-	return t, os.WriteFile(t.marker, nil, 0o600)
+	if err := os.WriteFile(t.marker, nil, 0o600); err != nil {
+		return nil, fmt.Errorf("note that peers are told of the graph: %w", err)
+	}
+	return t, nil
 }
 
-// close takes the marker away, if no answer was cut off.
+// close takes the marker away, if no answer was cut off, nor was before: such a peer
+// may not have been back since.
 func (t *trust) close() error {
 	for _, r := range t.peers.Values() {
 		if r.owed {
 			return nil
 		}
 	}
-	return os.Remove(t.marker)
+	if t.boot.IsZero() {
+		return os.Remove(t.marker)
+	}
+	text, err := json.Marshal(t.boot)
+	return errors.Join(err, os.WriteFile(t.marker, text, 0o600))
 }
 
 func (t *trust) of(peer string) *trusted {

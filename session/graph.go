@@ -115,7 +115,7 @@ func (s *session) change(memory *engine.Memory, m *Message) error {
 	return nil
 }
 
-// nodeValue is data as a node's value; nil where there is none.
+// nodeValue is data as the value of a node; nil where there is none.
 func nodeValue(c engine.Content) (json.RawMessage, error) {
 	switch {
 	case c.Data == nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,14 +15,20 @@ import (
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
 )
 
 // remembering is a room that keeps its graph.
 func remembering(t *testing.T, cfg engine.RoomConfig) *engine.Room {
 	t.Helper()
+	return rememberingIn(t, t.TempDir(), cfg)
+}
+
+func rememberingIn(t *testing.T, dir string, cfg engine.RoomConfig) *engine.Room {
+	t.Helper()
 	e := memnet.New().Endpoint("server")
-	n := engine.New(engine.Config{Signaling: e, Transport: e, Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	n := engine.New(engine.Config{Signaling: e, Transport: e, Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() {
 		if err := n.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -74,7 +81,7 @@ func TestGraph(t *testing.T) {
 			`{"op":"put","id":1,"node":"a","data":{"n":1,"m":"x"}}`,
 			`{"op":"put","id":2,"node":"b","data":"text"}`,
 			`{"op":"link","id":3,"node":"a","target":"b"}`,
-			`{"op":"patch","id":4,"node":"a","data":{"n":null,"k":[1]}}`,
+			`{"op":"patch","id":4,"node":"a","data": { "n": null, "k": [1] } }`,
 			`{"op":"get","id":5,"node":"a"}`,
 		} {
 			c.say("%s", m)
@@ -121,6 +128,9 @@ func TestGraph(t *testing.T) {
 			{`"op":"put","node":"a","data":1,"expect":{"physical":1}`, CodeBadMessage},
 			{`"op":"put","node":"a","data":{"$bin":"AAEC"}`, CodeBadData},
 			{`"op":"put","node":"a"`, CodeBadData},
+			{`"op":"put","node":"a","data":{"n":1,"n":2}`, CodeBadData},
+			{`"op":"patch","node":"a","data":["\ud83d"]`, CodeBadData},
+			{`"op":"put","node":"a","data":` + strings.Repeat("[", graph.MaxDepth+1) + strings.Repeat("]", graph.MaxDepth+1), CodeBadData},
 			{`"op":"put","node":7,"data":1`, CodeBadNode},
 			{`"op":"put","node":"` + strings.Repeat("x", engine.MaxNodeID+1) + `","data":1`, CodeBadNode},
 			{`"op":"put","node":"a","data":"` + strings.Repeat("x", DefaultMessage) + `"`, CodeTooLarge},
@@ -384,4 +394,34 @@ func TestWatchOfSlow(t *testing.T) {
 		t.Errorf("the pong came behind %d nodes", ponged)
 	}
 	t.Logf("%d nodes were told of %d writes to 3 watches; the pong came behind %d", told, writes, ponged)
+}
+
+// TestWatchAfterKill: what was answered is there after kill -9, and a watch goes on
+// from the seq that it had.
+func TestWatchAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	c := enter(t, Config{Room: rememberingIn(t, dir, engine.RoomConfig{})})
+	for id := range 10 {
+		c.say(`{"op":"put","id":%d,"node":"n%d","data":%d}`, id, id, id)
+		c.node()
+	}
+	c.say(`{"op":"watch","id":10}`)
+	after := c.hear("watch")["seq"].(float64)
+	c.say(`{"op":"remove","id":11,"node":"n3"}`)
+	c.node()
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+
+	c = enter(t, Config{Room: rememberingIn(t, killed, engine.RoomConfig{})})
+	c.say(`{"op":"watch","id":1,"after":%.0f}`, after)
+	c.wantNode(`{"id":1,"node":"n3","removed":true}`)
+	c.hear("watch")
+	c.say(`{"op":"put","id":2,"node":"n3","data":"again"}`)
+	for range 2 { // the answer and the watch's
+		if m := c.hear("node"); m["data"] != "again" || m["seq"].(float64) <= after {
+			t.Errorf("got %s", toJSON(t, m))
+		}
+	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
 )
 
-// patience is how long anything may take.
-const patience = 60 * time.Second
+// savedWithin is how long our server may take to have all that it was sent on its disk.
+const savedWithin = 60 * time.Second
 
 // disk tells when a server has what it was sent on its disk.
 type disk interface {
@@ -74,7 +74,7 @@ func watchEvents(ctx context.Context, url string) (*events, error) {
 }
 
 func (e *events) saved(ctx context.Context, marks []string) (at time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, savedWithin)
 	defer cancel()
 	for {
 		e.mu.Lock()
@@ -120,7 +120,7 @@ const (
 )
 
 func (f *files) saved(ctx context.Context, _ []string) (written time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*patience)
+	ctx, cancel := context.WithTimeout(ctx, 10*savedWithin)
 	defer cancel()
 	const every = quietFor / 8
 	tick := time.NewTicker(every)

@@ -15,14 +15,16 @@ import (
 
 // bench is one run of this program.
 type bench struct {
-	folder string          // of all servers' files
-	ip     string          // of links
-	pages  *pages          // nil: none
-	sizes  []int           // of graphs that are caught up with
-	size   int             // of the graph that is written to
-	puts   int             // single ones
-	burst  int             // puts that are sent as fast as the link takes them
-	never  map[string]bool // what was not reached within catchUpWithin
+	folder   string        // of all servers' files
+	ip       string        // of links
+	pages    *pages        // nil: none
+	sizes    []int         // of graphs that are caught up with
+	patience time.Duration // of a page or a peer that catches up
+	size     int           // of the graph that is written to
+	puts     int           // single ones
+	burst    int           // puts that are sent as fast as the link takes them
+
+	never map[string]bool // what took longer than patience
 }
 
 // measure measures one server, which is started afresh for each size of a graph.
@@ -111,13 +113,10 @@ func (b *bench) seed(ctx context.Context, c contestant, size int, folder string)
 	return err
 }
 
-// catchUpWithin is how long a page or a peer waits for all nodes.
-const catchUpWithin = 30 * time.Second
-
 // measureCatchUp brings a page, and a peer of this program, up to date.
 func (b *bench) measureCatchUp(ctx context.Context, s *server, size int, v rounds.Values) error {
 	if b.pages != nil {
-		took, bytes, err := b.pages.catchUp(s.relay, size)
+		took, bytes, err := b.pages.catchUp(s.relay, size, b.patience)
 		if err != nil {
 			return fmt.Errorf("a page: %w", err)
 		}
@@ -128,7 +127,7 @@ func (b *bench) measureCatchUp(ctx context.Context, s *server, size int, v round
 		return err
 	}
 	defer p.close()
-	within, cancel := context.WithTimeout(ctx, catchUpWithin)
+	within, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()
 	took, bytes, err := p.catchUp(within, size)
 	if err != nil {

@@ -50,10 +50,10 @@ func (p *pages) close() {
 
 // catchUp opens a page in the room, and waits until it has so many nodes. It
 // returns how long that took from the opening of its link, and the bytes of all
-// frames; if that did not happen within catchUpWithin, context.DeadlineExceeded.
-func (p *pages) catchUp(relay string, want int) (took time.Duration, bytes int, err error) {
+// frames; if that did not happen within patience, context.DeadlineExceeded.
+func (p *pages) catchUp(relay string, want int, patience time.Duration) (took time.Duration, bytes int, err error) {
 	question, err := json.Marshal(map[string]any{
-		"relay": relay, "database": database, "nodes": want, "patience": catchUpWithin.Milliseconds(),
+		"relay": relay, "database": database, "nodes": want, "last": nodeID(want - 1), "patience": patience.Milliseconds(),
 	})
 	if err != nil {
 		return 0, 0, err

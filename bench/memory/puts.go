@@ -51,7 +51,8 @@ func (b *bench) measurePuts(ctx context.Context, s *server, v rounds.Values) err
 	if err := sleep(ctx, settle); err != nil {
 		return err
 	}
-	idle, err := spend(s.PID(), func() error { return sleep(ctx, putEvery) })
+	// As long as the puts will take: a process's own tasks come and go.
+	idle, err := spend(s.PID(), func() error { return sleep(ctx, time.Duration(b.puts)*putEvery) })
 	if err != nil {
 		return err
 	}

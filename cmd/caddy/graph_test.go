@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -93,17 +95,43 @@ func TestImportFromGenosSRV(t *testing.T) {
 	}
 }
 
-// A running server keeps its folder to itself.
-func TestExportWhileTheServerRuns(t *testing.T) {
+// What was imported the server serves, what it took is exported, also after kill -9;
+// while it runs the folder is its own.
+func TestExportFromAServer(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
+	m := newMachine(t, "room kept {\n memory\n anonymous write\n }")
 	m.write("in.jsonl", []byte(lines))
-	p := m.start(nil, "genosrtc", "import", "--storage", "store", "in.jsonl")
-	p.exits(0)
-	m.server()
-	for _, command := range [][]string{{"export"}, {"import", "in.jsonl"}} {
-		p := m.start(nil, append(append([]string{"genosrtc"}, command...), "--storage", "store")...)
-		p.exits(1)
-		p.says("a server is running on store: stop it")
+	command := func(args ...string) *process {
+		return m.start(nil, append([]string{"genosrtc", args[0], "--storage", "store", "--room", "kept"}, args[1:]...)...)
+	}
+	command("import", "in.jsonl").exits(0)
+	server := m.server()
+	for _, refused := range []*process{command("export"), command("import", "in.jsonl")} {
+		refused.exits(1)
+		refused.says("a server is running on store: stop it")
+	}
+	node := m.url() + "/rooms/kept/graph/"
+	response, err := http.Get(node + "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.Body.Close() != nil || !strings.Contains(string(body), `{"b":"<&>","a":1.50}`) {
+		t.Errorf("served %s, %v", body, err)
+	}
+	put, err := http.NewRequestWithContext(t.Context(), "PUT", node+"new", strings.NewReader(`{"n":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put.Header.Set("Content-Type", "application/json")
+	if response, err = http.DefaultClient.Do(put); err != nil || response.Body.Close() != nil || response.StatusCode != http.StatusCreated {
+		t.Fatalf("PUT: %v %v", response, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	server.kill()
+	out := command("export")
+	out.exits(0)
+	if got := out.out.String(); !strings.Contains(got, `{"id":"new","value":{"n":1},"timestamp":`) || strings.Count(got, "\n") != 5 {
+		t.Errorf("exported\n%s", got)
 	}
 }

@@ -77,7 +77,10 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 	a := &Answer{fetch: fetch, last: last}
 	had, asked := asker.Had, asker.Asked
 	err := a.read(scan, func(it *item) {
-		it.has = asked
+		if !asked.IsZero() {
+			// Some ask with a time a little before what they have.
+			it.has = Timestamp{Physical: asked.Physical + window.Milliseconds(), Logical: maxInteger}
+		}
 		if asker.Had == 0 && it.live && it.timestamp == asked && it.seq < asker.Before {
 			had = max(had, it.seq)
 		}
@@ -113,9 +116,20 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 	return a, nil
 }
 
-// Since returns what has changed after the Seq after; last is our highest timestamp.
-func Since(scan Scan, fetch Fetch, after uint64, last Timestamp) (*Answer, error) {
-	return NewAnswer(scan, fetch, Asker{Asked: last, Had: after + uint64(window.Microseconds())}, last)
+// Since returns what has changed after the change with the Seq seq: for those who are linked
+// already, when we have learned something from an answer. Pages tell each other only
+// what is in their logs.
+func Since(scan Scan, fetch Fetch, seq uint64, last Timestamp) (*Answer, error) {
+	a := &Answer{fetch: fetch, last: last}
+	err := a.read(scan, func(it *item) {
+		it.lacked = it.seq > seq
+		it.has = last
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.keep()
+	return a, nil
 }
 
 // Against returns what the sender of a full state lacks or has older, as far as a graph

@@ -78,5 +78,5 @@ func (v *value) compare(u *value) int {
 	return cmp.Or(cmp.Compare(v.kind, u.kind), cmp.Compare(v.number, u.number), bytes.Compare(v.text, u.text))
 }
 
-// equal tells whether they are the same; what is missing equals nothing.
-func (v *value) equal(u *value) bool { return v.kind != missing && v.compare(u) == 0 }
+// equal tells whether they are the same.
+func (v *value) equal(u *value) bool { return v.compare(u) == 0 }

@@ -13,11 +13,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fewer makes rapid check 300 times, unless -rapid.checks asks for another number.
+// fewer makes rapid check 100 times, unless -rapid.checks asks for another number.
 func fewer(t *testing.T) {
 	f := flag.Lookup("rapid.checks")
 	if was := f.Value.String(); was == f.DefValue {
-		if err := f.Value.Set("300"); err != nil {
+		if err := f.Value.Set("100"); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = f.Value.Set(was) })
@@ -101,9 +101,16 @@ type peer struct {
 	saved  Replica
 	kept   map[string]Entry
 	had    map[int]uint64 // lost in a restart
-	owed   map[int]int    // answers that have not arrived, by peer; survives
+	owed   map[int]int    // answers that have not arrived, by peer
+	lost   map[int]bool   // who has not had the whole of one; survives
 	opened map[int]int64
-	asks   map[int]Timestamp // what to ask whom with; lost in a restart
+	told   map[int]bool // who was answered on its link
+	// What to ask whom with: a minute before the last link's end. Lost in a restart.
+	asks map[int]Timestamp
+	// Whose answer has not come on its link, and up to when nothing is missing.
+	awaited  map[int]bool
+	complete Timestamp
+	base     Timestamp // complete as it was saved
 }
 
 func newWorld(rt *rapid.T, servers, pages int) *world {
@@ -111,7 +118,7 @@ func newWorld(rt *rapid.T, servers, pages int) *world {
 		torn: make(map[string]bool), removed: make(map[string]bool), crossed: make(map[string]bool),
 		limit: rapid.SampledFrom([]int{1, 300, 1 << 20}).Draw(rt, "limit"), large: rapid.Bool().Draw(rt, "large"), apart: rapid.Bool().Draw(rt, "apart")}
 	for i := range servers + pages {
-		p := &peer{world: w, index: i, online: true, owed: make(map[int]int), opened: make(map[int]int64)}
+		p := &peer{world: w, index: i, online: true, owed: make(map[int]int), lost: make(map[int]bool), opened: make(map[int]int64)}
 		if i >= servers {
 			p.page = newVanilla(rapid.SampledFrom([]int{3, 10, 200}).Draw(rt, "log"), p.now)
 			p.page.said = w.applied
@@ -140,13 +147,18 @@ func (p *peer) now() time.Time {
 
 func (p *peer) save() {
 	p.kept, p.saved = maps.Clone(p.store.entries), *p.Replica
+	if len(p.awaited) == 0 {
+		p.complete = p.Last()
+	}
+	p.base = p.complete
 }
 
 func (p *peer) restart() {
 	p.store.entries = maps.Clone(p.kept)
 	p.Replica = NewReplica(p.store, p.saved.Last())
 	p.had = make(map[int]uint64)
-	p.asks = make(map[int]Timestamp)
+	p.asks, p.awaited, p.told = make(map[int]Timestamp), make(map[int]bool), make(map[int]bool)
+	p.complete = p.base
 }
 
 // live is the history.
@@ -270,8 +282,9 @@ func (p *peer) linked(to int) {
 	p.opened[to] = p.ms
 	t, before := p.asks[to]
 	if !before {
-		t = p.Last()
+		t = minuteBefore(p.base)
 	}
+	p.awaited[to], p.told[to] = true, false
 	p.send(to, EncodeSync(t), nil)
 }
 
@@ -286,15 +299,19 @@ func (w *world) cut(p, q *peer) {
 		if s.page != nil {
 			continue
 		}
-		if s.owed[to] == 0 {
+		if s.owed[to] > 0 {
+			s.lost[to], s.owed[to] = true, 0
+		}
+		if !s.lost[to] && s.told[to] {
 			s.had[to] = s.store.seq
 		}
-		if _, before := s.asks[to]; !before {
-			t := s.Last()
-			s.asks[to] = Timestamp{Physical: max(0, t.Physical-60_000)}
+		if !s.awaited[to] {
+			s.asks[to] = minuteBefore(s.Last())
 		}
 	}
 }
+
+func minuteBefore(t Timestamp) Timestamp { return Timestamp{Physical: max(0, t.Physical-60_000)} }
 
 func (p *peer) leave() {
 	p.rt.Logf("%d leave", p.index)
@@ -366,6 +383,7 @@ func (p *peer) receive(from int, data []byte) {
 	for _, op := range m.Ops {
 		p.take(from, op, true)
 	}
+	before := p.store.seq
 	for _, op := range m.Delta {
 		p.take(from, op, false)
 	}
@@ -385,18 +403,32 @@ func (p *peer) receive(from int, data []byte) {
 		p.ok(err)
 		p.answer(from, a)
 	}
+	if p.store.seq > before {
+		for _, q := range p.peers {
+			if _, open := p.links[[2]int{p.index, q.index}]; open && q.index != from {
+				a, err := Since(p.store.scan, p.store.Entry, before, p.Last())
+				p.ok(err)
+				p.answer(q.index, a)
+			}
+		}
+	}
 	if m.Delta != nil || m.Full != nil {
-		delete(p.asks, from)
+		delete(p.awaited, from)
 	}
 	if m.Asked != nil {
 		asker := Asker{Asked: *m.Asked, Had: p.had[from]}
-		if p.owed[from] == 0 {
+		if !p.lost[from] && p.owed[from] == 0 {
 			asker.Before = uint64(max(0, (p.now().UnixMilli()-p.ms+p.opened[from])*1000-60_000_000))
 		}
 		a, err := NewAnswer(p.store.scan, p.store.Entry, asker, p.Last())
 		p.ok(err)
+		p.told[from], p.lost[from] = true, false // it is owed this one
 		p.answer(from, a)
+		if q := p.peers[from]; a.Empty() && q.page == nil {
+			delete(q.awaited, p.index)
+		}
 		if a.all && !m.Asked.IsZero() {
+			p.awaited[from] = true
 			p.send(from, EncodeSync(Timestamp{}), nil) // it has what we lack
 		}
 	}
@@ -408,6 +440,9 @@ func (p *peer) take(from int, op Op, live bool) {
 	p.ok(err)
 	switch outcome {
 	case Applied:
+		if op.Kind == Link && have.Timestamp.After(op.Timestamp) && p.removed[op.ID] {
+			p.torn[op.ID] = true // it may be of an earlier node
+		}
 		p.applied(op.ID, have.Timestamp, op.Timestamp, []string{"", "upsert", "remove", "link"}[op.Kind])
 	case Buried:
 		removal, ok, err := p.Removal(op.ID)
@@ -431,7 +466,10 @@ func (p *peer) answer(to int, a *Answer) {
 		return
 	}
 	p.owed[to]++
-	done := func() { p.owed[to] = 0 }
+	done := func() {
+		p.owed[to]--
+		delete(p.peers[to].awaited, p.index) // as time will tell
+	}
 	if whole := a.Whole(); whole != nil && !p.large {
 		p.send(to, whole, done)
 		return

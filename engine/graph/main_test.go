@@ -18,6 +18,9 @@ type table struct {
 	seq     uint64
 }
 
+// begin is a time to begin at.
+func begin() time.Time { return time.UnixMilli(1795351032125) }
+
 func newTable(now func() time.Time) *table {
 	return &table{entries: make(map[string]Entry), now: now}
 }

@@ -165,8 +165,8 @@ func TestOrderOfKinds(t *testing.T) {
 func TestLargeNodes(t *testing.T) {
 	for _, order := range []string{"", "-n"} {
 		m := entries{}
-		for i, parts := range []int{3, 3, 0, 8, 2} {
-			m[fmt.Sprint(i)] = Entry{ID: fmt.Sprint(i), Value: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, i*3%5, strings.Repeat("x", parts*maxPageBytes/6))}
+		for i, node := range []struct{ n, parts int }{{9, 3}, {5, 5}, {1, 1}, {7, 8}, {3, 2}} {
+			m[fmt.Sprint(i)] = Entry{ID: fmt.Sprint(i), Value: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, node.n, strings.Repeat("x", node.parts*maxPageBytes/6))}
 		}
 		q := Query{Order: order, Limit: 5}
 		got := map[string]bool{}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,7 +117,8 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 // Merge merges a full state: of each node the newer one, with its value, stays, and
 // removals that are newer. Edges that are known stay, as there is no operation that
 // removes one. It returns the removals of nodes that the sender still has and that were
-// removed later: they are to be sent to all.
+// removed later: they are to be sent to all. What cannot be kept it leaves out, goes on,
+// and returns the first error.
 func (r *Replica) Merge(full *FullState, now time.Time) (buried []Op, err error) {
 	removed := make(map[string]Timestamp, len(full.Removals))
 	for _, op := range full.Removals {
@@ -124,9 +126,10 @@ func (r *Replica) Merge(full *FullState, now time.Time) (buried []Op, err error)
 	}
 	for _, e := range full.Nodes {
 		e.Timestamp = capped(e.Timestamp, now)
-		have, known, err := r.store.Entry(e.ID)
-		if err != nil {
-			return buried, fmt.Errorf("reading node %q: %w", e.ID, err)
+		have, known, failed := r.store.Entry(e.ID)
+		if failed != nil {
+			err = cmp.Or(err, fmt.Errorf("reading node %q: %w", e.ID, failed))
+			continue
 		}
 		if known && have.Removed && !wins(&e, &have) {
 			buried = append(buried, have.removal())
@@ -136,19 +139,16 @@ func (r *Replica) Merge(full *FullState, now time.Time) (buried []Op, err error)
 		if !changed {
 			continue
 		}
-		if err := r.set(next); err != nil {
-			return buried, err
-		}
+		err = cmp.Or(err, r.set(next))
 	}
 	for _, op := range full.Removals {
 		if op.Kind != Remove {
 			continue
 		}
-		if _, err := r.Apply(op, now, false); err != nil {
-			return buried, err
-		}
+		_, failed := r.Apply(op, now, false)
+		err = cmp.Or(err, failed)
 	}
-	return buried, nil
+	return buried, err
 }
 
 // merged is a node of a full state together with what is known of it, and whether that

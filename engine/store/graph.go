@@ -30,6 +30,7 @@ const maxStaged = 16 << 20
 type Graph struct {
 	db   *bbolt.DB
 	log  *slog.Logger
+	keep int           // how many removals are remembered
 	wake chan struct{} // has a token if something is to be committed
 	stop chan struct{}
 	done sync.WaitGroup
@@ -74,7 +75,7 @@ func OpenGraph(path string, log *slog.Logger) (*Graph, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	g := &Graph{
-		log: log, wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		log: log, keep: maxRemovals, wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		next: map[string][]byte{}, changed: make(chan struct{}),
 	}
 	if err := g.open(path); err != nil {

@@ -63,10 +63,15 @@ func graphHelper(path string) {
 			fmt.Println("acked", op.n)
 		}
 	}()
+	go func() {
+		for ; ; time.Sleep(2 * time.Millisecond) {
+			fmt.Println("alive", time.Now().UnixMicro())
+		}
+	}()
 	for {
 		burst, pause := 1, time.Duration(rand.IntN(5))*time.Millisecond
 		if os.Getenv(graphHelperWay) == "bursts" {
-			burst, pause = rand.IntN(1000), time.Duration(rand.IntN(60))*time.Millisecond
+			burst, pause = rand.IntN(500), time.Duration(rand.IntN(100))*time.Millisecond
 		}
 		for range burst {
 			n++
@@ -82,7 +87,8 @@ func graphHelper(path string) {
 
 // TestGraphKilled kills a process that writes a graph, with -9 at random moments,
 // over and over: what was acknowledged is there, so is what was staged 100 ms before
-// (in CI, where a disk may take longer: 2 s), and what the clock names.
+// its last sign of life (in CI, where a disk may take longer: 2 s), and what the clock
+// names.
 func TestGraphKilled(t *testing.T) {
 	times, safe := 6, 2*time.Second
 	if s := os.Getenv(crashes); s != "" {
@@ -110,7 +116,7 @@ func TestGraphKilled(t *testing.T) {
 			if err := g.Close(); err != nil {
 				t.Fatal(err)
 			}
-			total, oldest := 0, time.Duration(0)
+			total, late, oldest := 0, 0, time.Duration(0)
 			for i := range times {
 				cmd := exec.CommandContext(t.Context(), os.Args[0])
 				cmd.Env = append(os.Environ(), graphHelperPath+"="+path, graphHelperWay+"="+way)
@@ -122,22 +128,23 @@ func TestGraphKilled(t *testing.T) {
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				killed := make(chan time.Time, 1)
+				var at time.Time // of its last sign of life: others may have the processor
 				lines := bufio.NewScanner(out)
 				if !lines.Scan() {
 					t.Fatalf("start %d: the helper said nothing", i)
 				}
 				time.AfterFunc(time.Duration(rnd.IntN(400_000))*time.Microsecond, func() {
-					killed <- time.Now()
 					cmd.Process.Kill()
 				})
 				var acked, last int64
 				staged := map[int64]time.Time{}
 				for lines.Scan() {
-					var n, at int64
+					var n, stamp int64
 					// A pipe takes lines of this length whole.
-					if k, _ := fmt.Sscanf(lines.Text(), "staged %d %d", &n, &at); k == 2 {
-						staged[n], last = time.UnixMicro(at), n
+					if k, _ := fmt.Sscanf(lines.Text(), "staged %d %d", &n, &stamp); k == 2 {
+						staged[n], last = time.UnixMicro(stamp), n
+					} else if k, _ := fmt.Sscanf(lines.Text(), "alive %d", &stamp); k == 1 {
+						at = time.UnixMicro(stamp)
 					} else if k, _ := fmt.Sscanf(lines.Text(), "acked %d", &n); k == 1 && staged[n] != (time.Time{}) {
 						acked = n
 						total++
@@ -146,9 +153,9 @@ func TestGraphKilled(t *testing.T) {
 				if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
 					t.Fatalf("start %d: the helper was not killed: %v", i, err)
 				}
-				at := <-killed
 				g := openGraph(t, path)
 				entries := scan(t, g)
+				isLate := false
 				for n := int64(1); n <= last; n++ {
 					want := operation(n)
 					got, ok := entries[want.ID]
@@ -162,15 +169,20 @@ func TestGraphKilled(t *testing.T) {
 						t.Fatalf("start %d: operation %d of %d acknowledged ones is lost", i, n, acked)
 					case n <= g.Last().Physical:
 						t.Fatalf("start %d: the clock names %v, operation %d is not there", i, g.Last(), n)
-					case age > safe:
-						t.Fatalf("start %d: operation %d was staged %v before, and is lost", i, n, age)
 					}
+					isLate = isLate || age > safe
+				}
+				if isLate {
+					late++
 				}
 				if err := g.Close(); err != nil {
 					t.Fatal(err)
 				}
 			}
 			t.Logf("%d kills, %d operations acknowledged; the oldest that was lost had been staged %v before", times, total, oldest)
+			if late > 0 {
+				t.Errorf("after %d kills something was lost that was staged more than %v before", late, safe)
+			}
 		})
 	}
 }

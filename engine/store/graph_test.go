@@ -194,7 +194,7 @@ func TestChangesMissNothing(t *testing.T) {
 	for round := range 3 {
 		var writer sync.WaitGroup
 		writer.Go(func() {
-			for i := range 30_000 { // more than the ring has
+			for i := range 12_000 { // more than the ring has
 				if err := g.Set(node(nodeID(rand.IntN(3000)), 50, int64(round*100_000+i))); err != nil {
 					t.Error(err)
 					return
@@ -254,10 +254,10 @@ func TestChangesMissNothing(t *testing.T) {
 
 // The ring is bounded in number and bytes.
 func TestRingIsBounded(t *testing.T) {
-	for _, size := range []int{50, 5000} {
+	for size, changes := range map[int]uint64{50: ringChanges + 3000, 5000: 3000} {
 		r := ring{}
-		for seq := range uint64(3 * ringChanges) {
-			e := graph.Entry{ID: nodeID(int(seq % 20_000)), Value: make([]byte, size), Seq: seq + 1}
+		for seq := range changes {
+			e := graph.Entry{ID: nodeID(int(seq % 11_000)), Value: make([]byte, size), Seq: seq + 1}
 			r.add(map[string][]byte{e.ID: encodeEntry(e)})
 		}
 		if len(r.changes) > ringChanges || r.bytes > ringBytes || len(r.latest) != len(r.changes) || r.floor != r.changes[0].seq-1 {
@@ -269,9 +269,9 @@ func TestRingIsBounded(t *testing.T) {
 // The oldest removals are forgotten, and nothing else.
 func TestRemovalsAreForgotten(t *testing.T) {
 	g := openGraph(t, filepath.Join(t.TempDir(), "graph.db"))
-	g.db.NoSync = true
+	const keep, removals = 5000, 6000
+	g.keep = keep
 	set(t, g, node("stays", 100, 1))
-	const removals = maxRemovals + 1000
 	for i := range removals {
 		if err := g.Set(graph.Entry{ID: nodeID(i), Removed: true, Timestamp: graph.Timestamp{Physical: int64(i)}}); err != nil {
 			t.Fatal(err)
@@ -285,7 +285,7 @@ func TestRemovalsAreForgotten(t *testing.T) {
 		g.mu.Lock()
 		left, changed := g.disk.removals, g.changed
 		g.mu.Unlock()
-		if left <= maxRemovals*9/10 {
+		if left <= keep {
 			break
 		}
 		select {
@@ -298,7 +298,7 @@ func TestRemovalsAreForgotten(t *testing.T) {
 	if s := g.Stats(); s.Nodes != 2 || s.Nodes+s.Removals != uint64(len(entries)) {
 		t.Errorf("%+v of %d", s, len(entries))
 	}
-	for i := removals - maxRemovals*9/10; i < removals; i++ {
+	for i := removals - keep*9/10; i < removals; i++ {
 		if e := entries[nodeID(i)]; !e.Removed {
 			t.Fatalf("removal %d was forgotten", i)
 		}

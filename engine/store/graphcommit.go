@@ -84,7 +84,7 @@ func (g *Graph) commit() error {
 		g.pending -= len(id) + len(record)
 	}
 	g.recent.add(group.records)
-	if now.removals > maxRemovals && !g.sweeping {
+	if now.removals > uint64(g.keep) && !g.sweeping {
 		g.sweeping = true
 		g.done.Go(g.sweep)
 	}

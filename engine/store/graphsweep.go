@@ -9,15 +9,18 @@ const maxRemovals = 100_000
 // dropsAtOnce is how many removals a commit forgets, so that others do not wait long.
 const dropsAtOnce = 500
 
-// sweep forgets the oldest removals. It is a goroutine of its own, one at a time.
+// sweep forgets the oldest removals, until there are few enough. It is a goroutine of
+// its own, one at a time.
 func (g *Graph) sweep() {
-	defer func() {
+	for again := true; again; {
+		err := g.forget()
+		if err != nil {
+			g.log.Error("old removals of a room's graph cannot be forgotten", "error", err)
+		}
 		g.mu.Lock()
-		g.sweeping = false
+		again = err == nil && g.full == nil && g.err == nil && g.running() && g.disk.removals > uint64(g.keep)
+		g.sweeping = again
 		g.mu.Unlock()
-	}()
-	if err := g.forget(); err != nil {
-		g.log.Error("old removals of a room's graph cannot be forgotten", "error", err)
 	}
 }
 
@@ -28,7 +31,7 @@ func (g *Graph) forget() error {
 			seqs = append(seqs, seqOf(record))
 		}
 	}, g.running)
-	keep := maxRemovals * 9 / 10
+	keep := g.keep * 9 / 10
 	if err != nil || len(seqs) <= keep {
 		return err
 	}

@@ -39,7 +39,7 @@ test(`${NODES} nodes`, async t => {
     const before = await wireBytes()
     const start = performance.now()
     await page.join('large', { rtc: { relayUrls: [here.server.relay] } })
-    await digested(page, all, 60_000)
+    await digested(page, all, 240_000)
     const took = (performance.now() - start) / 1000
     const bytes = (await wireBytes()) - before
     const json = JSON.stringify(nodes).length
@@ -49,11 +49,11 @@ test(`${NODES} nodes`, async t => {
   await check(t, 'a page that is reloaded on the way has them too', async () => {
     const page = await here.open('reloaded')
     await page.join('large', { rtc: { relayUrls: [here.server.relay] } })
-    const some = await until('it has some', () => page.count(), 60_000)
+    const some = await until('it has some', () => page.count(), 240_000)
     t.diagnostic(`reloaded with ${some} nodes`)
     assert.ok(some < NODES, 'all came at once: this tells nothing')
     await page.reload()
-    await digested(page, all, 60_000)
+    await digested(page, all, 240_000)
     await page.close()
   })
 })

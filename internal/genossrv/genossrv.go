@@ -161,6 +161,5 @@ func unpack(packed []byte) ([]byte, error) {
 	if len(unpacked) > maxGraph {
 		return nil, fmt.Errorf("it has more than %d bytes", maxGraph)
 	}
-	d := msgpack.NewDecoder(bytes.NewReader(unpacked))
-	return appendJSON(nil, d, 0)
+	return appendJSON(nil, msgpack.NewDecoder(bytes.NewReader(unpacked)), 0)
 }

@@ -64,6 +64,8 @@ func appendJSON(b []byte, d *msgpack.Decoder, depth int) ([]byte, error) {
 	case msgpcode.IsString(code):
 		s, err := d.DecodeString()
 		return appendString(b, s), err
+	case msgpcode.IsBin(code):
+		return nil, errors.New("it has bytes, which JSON has not")
 	}
 	v, err := d.DecodeInterface()
 	if err != nil {
@@ -74,8 +76,6 @@ func appendJSON(b []byte, d *msgpack.Decoder, depth int) ([]byte, error) {
 		v = float64(x)
 	case time.Time:
 		v = x.UTC().Format("2006-01-02T15:04:05.000Z")
-	case []byte:
-		return nil, errors.New("it has bytes, which JSON has not")
 	}
 	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		v = nil
