@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
@@ -12,7 +13,7 @@ const (
 	maxAnswers = 4
 	// answerPiece is the size, in bytes of JSON, of the messages that an answer is cut
 	// into if it is too large for one.
-	answerPiece = 256 << 10
+	answerPiece = 1 << 20
 	// replyTime is how long a peer that knows more than we do is waited for before it
 	// is sent everything: when it has shown what it has, the difference will do.
 	replyTime = 300 * time.Millisecond
@@ -246,28 +247,31 @@ func (m *Memory) answer(l *link, q *question, head uint64) (uint64, bool) {
 }
 
 // tell tells a peer what it lacks of the graph on the disk, which has all up to head.
+//
+// Who shows that it knows something gets all that it lacks in one full state, if that
+// can be, as it answers one with what we lack. Others get operations, which are a tenth
+// less to send.
 func (m *Memory) tell(l *link, q *question, head uint64) bool {
 	s := &stream{memory: m, link: l}
-	if frames := m.whole.of(head); frames != nil && q.covers(graph.Timestamp{}) {
-		return s.put(frames) && s.flush()
+	fresh := q.covers(graph.Timestamp{})
+	if messages := m.whole.of(head); messages != nil && fresh {
+		return s.putAll(messages)
 	}
 	answer, err := m.plan(q)
 	if err != nil {
 		m.room.log.Error("a peer is not answered", "peer", l.pair.remote, "error", err)
 		return false
 	}
-	if q.everything() {
+	if q.everything() && !fresh {
 		if data := answer.Whole(); data != nil {
-			if frames, err := m.encode(data); err == nil {
-				if q.at.Asked.IsZero() {
-					m.whole.keep(head, frames)
-				}
+			if frames, err := m.dense(data); err == nil {
 				return s.put(frames) && s.flush()
 			}
 		}
 	}
+	var said [][][]byte
 	for data := range answer.Batches(answerPiece) {
-		frames, err := m.encode(graph.Delta(data))
+		frames, err := m.dense(graph.Delta(data))
 		if err != nil {
 			m.room.node.counters.drop("graph: too large for peers")
 			continue
@@ -275,8 +279,19 @@ func (m *Memory) tell(l *link, q *question, head uint64) bool {
 		if !s.put(frames) {
 			return false
 		}
+		if len(said) <= maxWholePieces {
+			said = append(said, frames)
+		}
+	}
+	if fresh && len(said) <= maxWholePieces {
+		m.whole.keep(head, said)
 	}
 	return s.flush()
+}
+
+// dense is encode for what answers a question.
+func (m *Memory) dense(data []byte) ([][]byte, error) {
+	return frame.EncodeDense(ChannelGraph, m.room.server.nextNonce(ChannelGraph), Content{Kind: JSON, Data: data})
 }
 
 // plan decides what a peer is told.
@@ -327,6 +342,16 @@ func (s *stream) put(frames [][]byte) bool {
 			return false
 		}
 	}
+}
+
+// putAll sends messages and waits until they have arrived.
+func (s *stream) putAll(messages [][][]byte) bool {
+	for _, frames := range messages {
+		if !s.put(frames) {
+			return false
+		}
+	}
+	return s.flush()
 }
 
 // next waits until the first message under way has arrived.

@@ -37,7 +37,6 @@ func (m *Memory) take(l *link, msg *graph.Message) {
 	a.spoke = true
 	var buried []graph.Op
 	buried = m.apply(buried, msg.Ops, true)
-	before := m.store.Staged()
 	buried = m.apply(buried, msg.Delta, false)
 	if msg.Full != nil {
 		again, err := m.replica.Merge(msg.Full, m.room.now())

@@ -1,6 +1,9 @@
 package frame
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // Encode splits one message into the frames that carry it, in order. All
 // receivers of a message can be sent the same frames. Text and JSON of
@@ -11,6 +14,15 @@ import "fmt"
 // The error is ErrName, or ErrTooLarge for a message of more than MaxChunks
 // frames or with meta that does not fit one frame.
 func Encode(channel string, nonce byte, c Content) ([][]byte, error) {
+	return encode(channel, nonce, c, fast)
+}
+
+// EncodeDense is Encode for what is worth more time for fewer bytes.
+func EncodeDense(channel string, nonce byte, c Content) ([][]byte, error) {
+	return encode(channel, nonce, c, dense)
+}
+
+func encode(channel string, nonce byte, c Content, deflaters *sync.Pool) ([][]byte, error) {
 	if !ValidName(channel) {
 		return nil, fmt.Errorf("encoding for channel %.40q: %w", channel, ErrName)
 	}

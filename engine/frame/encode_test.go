@@ -1,7 +1,9 @@
 package frame
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -81,5 +83,31 @@ func TestEncodeProgress(t *testing.T) {
 				t.Errorf("chunk %d of %d: %d, want %v", i+1, chunks, b[atProgress], want)
 			}
 		}
+	}
+}
+
+// What is dense takes fewer bytes, and says the same.
+func TestEncodeDense(t *testing.T) {
+	var data []byte
+	for n := range 5_000 {
+		data = fmt.Appendf(data, "%d:{\"word\":%q,\"number\":%d},", n, strings.Repeat(string(rune('a'+n%23)), n%9), n*n)
+	}
+	content := Content{Kind: Text, Data: data}
+	size := func(frames [][]byte, err error) (size int) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := NewReassembler(Limits{})
+		for i, f := range frames {
+			size += len(f)
+			m, _, err := r.Push(f)
+			if err != nil || (m != nil) != (i == len(frames)-1) || m != nil && !bytes.Equal(m.Content.Data, data) {
+				t.Fatalf("frame %d of %d: %v", i, len(frames), err)
+			}
+		}
+		return size
+	}
+	if fast, dense := size(Encode("chat", 1, content)), size(EncodeDense("chat", 1, content)); dense >= fast {
+		t.Errorf("dense %d bytes, fast %d", dense, fast)
 	}
 }
