@@ -61,8 +61,9 @@ type Change struct {
 	// Timestamp, if it is not nil, must be the node's.
 	Timestamp *graph.Timestamp
 	// Began, if it is not nil, is called once the change is made, and only waits for
-	// the disk: changes that are asked for from then on come after it.
-	Began func()
+	// the disk: changes that are asked for from then on come after it. size is the
+	// number of bytes of the node.
+	Began func(size int)
 }
 
 // Memory is the room's graph; nil if it keeps none.
@@ -296,7 +297,7 @@ func (m *Memory) change(ctx context.Context, id string, c Change, do func(old gr
 	}
 	if err == nil {
 		if c.Began != nil {
-			c.Began()
+			c.Began(made.Size())
 		}
 		err = m.store.Wait(ctx, seq)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
@@ -17,9 +18,15 @@ import (
 // more, nothing is read of the client.
 const maxRequests = 64
 
-// request is what the client waits for: the answer to the message id.
+// maxAnswers is how many bytes of nodes may wait for the client as answers to its
+// changes, if it is more than one. With more, nothing is read of it.
+const maxAnswers = 8 << 20
+
+// request is what the client waits for: the answer to the message id. It holds size
+// bytes of maxAnswers.
 type request struct {
 	id   uint64
+	size int64
 	node func() (graph.Entry, error)
 }
 
@@ -47,7 +54,7 @@ func (s *session) onGraph(m *Message, err error) bool {
 			s.unwatch(m.ID)
 		case OpGet:
 			id := m.Node
-			s.ask(request{m.ID, func() (graph.Entry, error) { return memory.Get(id) }})
+			s.ask(request{m.ID, 0, func() (graph.Entry, error) { return memory.Get(id) }})
 		default:
 			err = s.change(memory, m)
 		}
@@ -86,12 +93,12 @@ func (s *session) change(memory *engine.Memory, m *Message) error {
 	if n := len(value); n > s.Limits.Message {
 		return fault(CodeTooLarge, "%s: data: %d bytes, at most %d", m.Op, n, s.Limits.Message)
 	}
-	began, done := make(chan struct{}), make(chan struct{})
-	c.By, c.Began = cmp.Or(s.grant.User, s.seat.ID()), func() { close(began) }
+	began, done := make(chan int64, 1), make(chan struct{})
+	c.By, c.Began = cmp.Or(s.grant.User, s.seat.ID()), func(size int) { began <- int64(size) }
 	op, id, target := m.Op, m.Node, m.Target
 	var made graph.Entry
 	s.tasks.Go(func() {
-		defer close(done)
+		defer func() { close(began); close(done) }()
 		switch op {
 		case OpPut:
 			made, err = memory.Put(s.ctx, cmp.Or(id, uuid.NewString()), value, c)
@@ -103,11 +110,8 @@ func (s *session) change(memory *engine.Memory, m *Message) error {
 			made, err = memory.Link(s.ctx, id, target, c)
 		}
 	})
-	select {
-	case <-began:
-	case <-done:
-	}
-	s.ask(request{m.ID, func() (graph.Entry, error) { <-done; return made, err }})
+	size := min(<-began, maxAnswers) // 0 where it was refused
+	s.ask(request{m.ID, size, func() (graph.Entry, error) { <-done; return made, err }})
 	return nil
 }
 
@@ -146,11 +150,16 @@ func expectation(text []byte) (engine.Change, error) {
 	return engine.Change{Timestamp: &graph.Timestamp{Physical: *t.Physical, Logical: *t.Logical}}, nil
 }
 
-// ask queues a request behind those before. While there are too many it waits.
+// ask queues a request behind those before. While there are too many, or too much is
+// to be answered, it waits.
 func (s *session) ask(r request) {
 	if s.requests == nil {
 		s.requests = make(chan request, maxRequests)
+		s.answers = semaphore.NewWeighted(maxAnswers)
 		s.tasks.Go(s.answer)
+	}
+	if s.answers.Acquire(s.ctx, r.size) != nil {
+		return
 	}
 	select {
 	case s.requests <- r:
@@ -178,6 +187,7 @@ func (s *session) answer() {
 				m = &Message{Op: OpError, Code: refused.Code, Text: refused.Text, ID: r.id}
 			}
 			s.tell(s.ctx, [][]byte{s.Codec.Encode(m)})
+			s.answers.Release(r.size)
 		}
 	}
 }

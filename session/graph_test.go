@@ -9,7 +9,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
@@ -151,6 +153,30 @@ func TestGraph(t *testing.T) {
 }
 
 // What a graph refuses is no fault of a client's in the protocol.
+// Small requests with large answers, of which the client takes none, are not all held.
+func TestGraphAnswersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := enter(t, Config{Room: remembering(t, engine.RoomConfig{}), Limits: Limits{Message: 2 << 20}})
+		c.say(`{"op":"put","id":1,"node":"a","data":{"text":%q}}`, strings.Repeat("x", 1<<20))
+		c.node()
+		const all = 24
+		var taken atomic.Int64
+		go func() {
+			for n := range all {
+				c.say(`{"op":"patch","id":%d,"node":"a","data":{"n":%d}}`, n, n)
+				taken.Add(1)
+			}
+		}()
+		synctest.Wait()
+		if n := taken.Load(); n < 4 || n > 12 {
+			t.Errorf("%d requests were taken with no answer to them read", n)
+		}
+		for range all {
+			c.node()
+		}
+	})
+}
+
 // A value is compact, as filters want it, and what cannot be one is the client's fault,
 // not the disk's.
 func TestGraphValues(t *testing.T) {

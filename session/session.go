@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
@@ -107,7 +109,8 @@ type session struct {
 	last     uint64 // the highest seq of the client
 	lost     bool   // nothing more can be read
 	faults   faults
-	requests chan request // to the graph; nil before the first
+	requests chan request        // to the graph; nil before the first
+	answers  *semaphore.Weighted // bytes of maxAnswers; nil as requests
 	watches  map[uint64]context.CancelFunc
 }
 

@@ -25,3 +25,12 @@ type Entry struct {
 	// to a question: whoever had it then was connected with the room.
 	Live bool
 }
+
+// Size is the number of bytes of what it points to.
+func (e *Entry) Size() int {
+	n := len(e.ID) + len(e.Value) + len(e.Extra)
+	for _, edge := range e.Edges {
+		n += len(edge)
+	}
+	return n
+}

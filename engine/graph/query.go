@@ -138,21 +138,13 @@ func (p *pager) take(e Entry) bool {
 		return true
 	}
 	heap.Push(&p.best, placed{at, e})
-	p.bytes += size(&e)
+	p.bytes += e.Size()
 	for n := len(p.best.nodes); n > p.limit || n > 1 && p.bytes > maxPageBytes; n-- {
 		out := heap.Pop(&p.best).(placed)
-		p.bytes -= size(&out.Entry)
+		p.bytes -= out.Entry.Size()
 		p.end = &out.place
 	}
 	return p.ordered || p.end == nil
-}
-
-func size(e *Entry) int {
-	n := len(e.ID) + len(e.Value) + len(e.Extra)
-	for _, edge := range e.Edges {
-		n += len(edge)
-	}
-	return n
 }
 
 func (p *pager) page() (page Page) {

@@ -177,7 +177,7 @@ func TestLargeNodes(t *testing.T) {
 			}
 			n := 0
 			for _, e := range page.Nodes {
-				n += size(&e)
+				n += e.Size()
 				if got[e.ID] {
 					t.Errorf("%s twice", e.ID)
 				}
