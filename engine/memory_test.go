@@ -407,3 +407,21 @@ func TestMemoryTellsARemovalTwice(t *testing.T) {
 		}
 	})
 }
+
+// The bound of graphs that are open can be changed.
+func TestMemoryBoundChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		e := net.Endpoint("server")
+		n := engine.New(engine.Config{Signaling: e, Transport: e, Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+		defer n.Close(context.Background())
+		r, err := n.Open(engine.RoomConfig{Name: "demo", Memory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, r.Memory(), "x", "1", engine.Change{})
+		n.SetLimits(engine.Limits{Graph: 10})
+		if _, err := r.Memory().Put(t.Context(), "y", json.RawMessage("1"), engine.Change{}); !errors.Is(err, engine.ErrGraphFull) {
+			t.Errorf("beyond the bound: %v", err)
+		}
+	})
+}
