@@ -13,6 +13,9 @@ const (
 	// answerPiece is the size, in bytes of JSON, of the messages that an answer is cut
 	// into if it is too large for one.
 	answerPiece = 256 << 10
+	// answerPause is between two answers to a peer: each reads the graph, and what is
+	// asked meanwhile is answered together.
+	answerPause = time.Second
 	// replyTime is how long a peer that knows more than we do is waited for before it
 	// is sent everything: when it has shown what it has, the difference will do.
 	replyTime = 300 * time.Millisecond
@@ -50,6 +53,7 @@ type asker struct {
 	short    bool // of what was staged but not on the disk when it was answered
 	waiting  *question
 	working  *question
+	rests    bool // between two answers
 }
 
 // question is what a peer is to be told: the difference to what it has (full), what
@@ -122,7 +126,7 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 		// The answer is on its way.
 	case at.IsZero():
 		m.queue(a, question{at: graph.Asker{}})
-	case a.answered > 0 && at.Compare(m.replica.Last()) >= 0:
+	case a.answered > 0 && (at.Compare(m.replica.Last()) >= 0 || a.answered >= m.store.Staged()):
 		// What came since its last answer it has.
 	case a.answered > 0:
 		m.queue(a, question{since: a.answered})
@@ -184,7 +188,7 @@ func (m *Memory) work() {
 		if m.answering >= maxAnswers || m.room.closing {
 			return
 		}
-		if a.waiting == nil || a.working != nil {
+		if a.waiting == nil || a.working != nil || a.rests {
 			continue
 		}
 		q := a.waiting
@@ -205,7 +209,11 @@ func (m *Memory) work() {
 // answered goes on after an answer that was begun at head, and told of all up to upTo.
 func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
 	m.answering--
-	a.working = nil
+	a.working, a.rests = nil, true
+	m.room.after(answerPause, func() {
+		a.rests = false
+		m.work()
+	})
 	if ok {
 		if a.all(q) {
 			m.trust.end(a.link.pair.remote, upTo)

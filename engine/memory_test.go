@@ -425,3 +425,23 @@ func TestMemoryBoundChanges(t *testing.T) {
 		}
 	})
 }
+
+// A peer cannot have the graph read as often as it can ask.
+func TestMemoryAnswersAPeerNowAndThen(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		put(t, m, "x", "1", engine.Change{})
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		told := func() int { a.lock.Lock(); defer a.lock.Unlock(); return a.nodes }
+		before := told()
+		for range 100 {
+			a.page.send("syncGraph", engine.Content{Kind: engine.JSON, Data: []byte(`[{"type":"fullStateSync","graphData":{},"timestamp":null}]`)}, a.peers()...)
+			time.Sleep(10 * time.Millisecond)
+		}
+		settle(5 * time.Second)
+		if n := told() - before; n < 1 || n > 3 {
+			t.Errorf("the page was told %d nodes", n)
+		}
+	})
+}
