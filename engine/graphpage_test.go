@@ -74,9 +74,9 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 	}
 	now := time.Now()
 	p.heard["live"] += len(msg.Ops)
-	for _, op := range append(msg.Ops, msg.Delta...) {
+	for i, op := range append(msg.Ops, msg.Delta...) {
 		p.nodes++
-		p.replica.Apply(op, now, true)
+		p.replica.Apply(op, now, i < len(msg.Ops))
 	}
 	if msg.Full != nil {
 		p.heard["full"]++

@@ -42,8 +42,9 @@ type Memory struct {
 	// Of the sync room's actor.
 	replica   *graph.Replica
 	askers    map[*link]*asker
-	answering int           // answers under way
-	missed    bool          // something that will be asked for again
+	answering int  // answers under way
+	missed    bool // something that will be asked for again
+	news      news
 	burials   *rate.Limiter // of messages that put back removals
 	trust     *trust
 
@@ -290,7 +291,7 @@ func (m *Memory) change(ctx context.Context, id string, c Change, do func(old gr
 		}
 		m.store.SetLast(m.replica.Last())
 		seq = m.store.Staged()
-		m.broadcast(op)
+		m.made(op)
 		made, _, err = m.store.Entry(id)
 	}) {
 		return made, ErrClosed

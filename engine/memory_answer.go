@@ -14,6 +14,9 @@ const (
 	// answerPiece is the size, in bytes of JSON, of the messages that an answer is cut
 	// into if it is too large for one.
 	answerPiece = 1 << 20
+	// answerPause is between two answers to a peer: each reads the graph, and what is
+	// asked meanwhile is answered together.
+	answerPause = time.Second
 	// replyTime is how long a peer that knows more than we do is waited for before it
 	// is sent everything: when it has shown what it has, the difference will do.
 	replyTime = 300 * time.Millisecond
@@ -24,6 +27,8 @@ const (
 	// wholeAgain is how soon after everything a peer can get it again: one that comes
 	// into a room asks at each of its links, and all hear it each time.
 	wholeAgain = 10 * time.Second
+	// newsAfter is how long what the answers of peers bring is collected for the others.
+	newsAfter = time.Second
 	// slowAgain is when a peer is tried again whose link has too much to send.
 	slowAgain = 100 * time.Millisecond
 	// missedAgain is when peers are asked for what the disk did not take.
@@ -45,12 +50,13 @@ type asker struct {
 	missed   bool      // it is asked for everything
 	spoke    bool      // it was heard on the channel
 	replied  bool      // it has answered our question
-	answered uint64    // it has all up to this Seq; 0: it was not answered yet
+	answered uint64    // it has all up to this Seq, at least 1; 0: it was not answered yet
 	whole    time.Time // when everything was last sent
 	held     *graph.Timestamp
 	short    bool // of what was staged but not on the disk when it was answered
 	waiting  *question
 	working  *question
+	rests    bool // between two answers
 }
 
 // question is what a peer is to be told: the difference to what it has (full), what
@@ -123,7 +129,7 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 		// The answer is on its way.
 	case at.IsZero():
 		m.queue(a, question{at: graph.Asker{}})
-	case a.answered > 0 && at.Compare(m.replica.Last()) >= 0:
+	case a.answered > 0 && (at.Compare(m.replica.Last()) >= 0 || a.answered >= m.store.Staged()):
 		// What came since its last answer it has.
 	case a.answered > 0:
 		m.queue(a, question{since: a.answered})
@@ -158,10 +164,37 @@ func (m *Memory) compare(a *asker, full *graph.FullState) {
 	}
 }
 
-// behind has a peer be sent later what its link could not take.
-func (m *Memory) behind(a *asker) {
-	m.room.node.counters.drop("graph: a slow peer is told later")
-	m.queue(a, question{since: m.store.Staged() - 1, tail: true})
+// behind has a peer be sent later what came after a Seq.
+func (m *Memory) behind(a *asker, since uint64) {
+	m.queue(a, question{since: since, tail: true})
+}
+
+// news is what an answer of a peer has brought: the others have perhaps no link with it
+// yet, and pages tell each other no more than their last operations.
+type news struct {
+	since uint64 // what came after it; 0: there are none
+	by    *asker // who told them; nil: several
+}
+
+// learned has those who are linked be told what a peer's answer has brought after the
+// change with the Seq since.
+func (m *Memory) learned(by *asker, since uint64) {
+	if m.news.since > 0 {
+		if m.news.by != by {
+			m.news.by = nil
+		}
+		return
+	}
+	m.news = news{max(since, 1), by}
+	m.room.after(newsAfter, func() {
+		n := m.news
+		m.news = news{}
+		for _, a := range m.askers {
+			if a != n.by && a.answered > 0 {
+				m.behind(a, n.since)
+			}
+		}
+	})
 }
 
 // queue notes a question. A peer has one at most that waits, the one that asks for
@@ -185,7 +218,7 @@ func (m *Memory) work() {
 		if m.answering >= maxAnswers || m.room.closing {
 			return
 		}
-		if a.waiting == nil || a.working != nil {
+		if a.waiting == nil || a.working != nil || a.rests {
 			continue
 		}
 		q := a.waiting
@@ -206,11 +239,15 @@ func (m *Memory) work() {
 // answered goes on after an answer that was begun at head, and told of all up to upTo.
 func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
 	m.answering--
-	a.working = nil
+	a.working, a.rests = nil, true
+	m.room.after(answerPause, func() {
+		a.rests = false
+		m.work()
+	})
 	if ok {
 		if a.all(q) {
 			m.trust.end(a.link.pair.remote, upTo)
-			a.answered, a.short = max(a.answered, upTo), upTo < head
+			a.answered, a.short = max(a.answered, upTo, 1), upTo < head
 		}
 		if q.covers(graph.Timestamp{}) {
 			a.whole = m.room.now()

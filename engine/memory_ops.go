@@ -41,6 +41,7 @@ func (m *Memory) take(l *link, msg *graph.Message) {
 	a.spoke = true
 	buried := make(map[string]bool)
 	m.apply(buried, msg.Ops, true)
+	before := m.store.Staged()
 	m.apply(buried, msg.Delta, false)
 	if msg.Full != nil {
 		again, err := m.replica.Merge(msg.Full, m.room.now())
@@ -51,6 +52,9 @@ func (m *Memory) take(l *link, msg *graph.Message) {
 	}
 	m.store.SetLast(m.replica.Last())
 	m.bury(buried)
+	if m.store.Staged() > before {
+		m.learned(a, before)
+	}
 	switch {
 	case msg.Full != nil:
 		m.compare(a, msg.Full)
@@ -135,23 +139,36 @@ func (m *Memory) tellRemovals(ids []string) {
 	}
 	for len(removals) > 0 {
 		n := min(len(removals), 1_000)
-		m.broadcast(removals[:n]...)
+		for range m.broadcast(func(*asker) bool { return true }, removals[:n]...) {
+			m.room.node.counters.drop("graph: removals not told to a slow peer")
+		}
 		removals = removals[n:]
 	}
 }
 
-// broadcast tells all peers of the sync room. One that cannot take it is told later.
-func (m *Memory) broadcast(ops ...graph.Op) {
+// made tells all peers of a change of ours. Those that are being answered are told when
+// they have the answer: what is older would be refused by them, edges too. One that
+// cannot take it is told later.
+func (m *Memory) made(op graph.Op) {
+	for _, a := range m.broadcast(func(a *asker) bool { return a.working == nil }, op) {
+		m.behind(a, m.store.Staged()-1)
+	}
+}
+
+// broadcast tells the peers that are to be told, and returns those that were not, though
+// they could still be.
+func (m *Memory) broadcast(told func(*asker) bool, ops ...graph.Op) (later []*asker) {
 	frames, err := m.encode(graph.Delta(graph.Encode(ops...)))
 	if err != nil {
 		m.room.node.counters.drop("graph: too large for peers")
-		return
+		return nil
 	}
 	for l, a := range m.askers {
-		if err := l.out.put(ChannelGraph, &outgoing{frames: frames}); err == ErrPeerSlow {
-			m.behind(a)
+		if !told(a) || l.out.put(ChannelGraph, &outgoing{frames: frames}) == ErrPeerSlow {
+			later = append(later, a)
 		}
 	}
+	return later
 }
 
 // encode makes frames of a message of the server's peer.

@@ -310,11 +310,13 @@ func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
 				want := large(t, dir)
 				settle(5 * time.Minute)
 				net.Path = &slowNet
-				m, stop := remembering(t, net, "first", dir)
+				_, stop := remembering(t, net, "first", dir)
+				b := openGraphPage(t, net, "b", "BBBB", newPageGraph())
+				settle(30 * time.Second)
 				g := newPageGraph()
 				a := openGraphPage(t, net, "a", "AAAA", g)
 				g.until(t, 500)
-				put(t, m, "new", "1", engine.Change{})
+				b.put("new", "1")
 				want["new"] = "1"
 				for g.values()["new"] == "" {
 					time.Sleep(10 * time.Millisecond)
@@ -335,6 +337,53 @@ func TestMemoryKnowsWhoWasCutOff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is changed over HTTP while a page is being told of it does not cost it the edges.
+func TestMemoryTellsItsOwnInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		want := large(t, dir)
+		net.Path = &slowNet
+		m, _ := remembering(t, net, "server", dir)
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		a.until(t, 500)
+		put(t, m, "node-00010", "1", engine.Change{}) // the one with edges
+		settle(30 * time.Second)
+		want["node-00010"] = "1"
+		a.has(want)
+		if got := a.edges("node-00010"); len(got) != 5 {
+			t.Errorf("edges: %v", got)
+		}
+	})
+}
+
+// What one peer has shown us is told to those that have no link with it.
+func TestMemoryTellsWhatItLearned(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(5 * time.Second)
+		op := graph.Op{Kind: graph.Upsert, ID: "away", Value: json.RawMessage("1"), Timestamp: graph.Timestamp{Physical: time.Now().UnixMilli(), Logical: 1}}
+		b := openGraphPage(t, net, "b", "BBBB", newPageGraph())
+		settle(5 * time.Second)
+		server := m.Stats()
+		if server.Peers != 2 {
+			t.Fatalf("%d peers", server.Peers)
+		}
+		var id string
+		for _, peer := range b.peers() {
+			if peer != a.id {
+				id = peer
+			}
+		}
+		b.page.send("syncGraph", engine.Content{Kind: engine.JSON, Data: graph.Delta(graph.Encode(op))}, id)
+		settle(5 * time.Second)
+		a.has(map[string]string{"away": "1"})
+		if n := b.values()["away"]; n != "" {
+			t.Error("who told it is told")
+		}
+	})
 }
 
 // What somebody tells us alone while a page is being answered, that page hears too.
@@ -440,6 +489,44 @@ func TestMemoryTellsARemovalTwice(t *testing.T) {
 		settle(10 * time.Second)
 		if n := told() - before; n != 2 {
 			t.Errorf("the page was told %d operations", n)
+		}
+	})
+}
+
+// The bound of graphs that are open can be changed.
+func TestMemoryBoundChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		e := net.Endpoint("server")
+		n := engine.New(engine.Config{Signaling: e, Transport: e, Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+		defer n.Close(context.Background())
+		r, err := n.Open(engine.RoomConfig{Name: "demo", Memory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, r.Memory(), "x", "1", engine.Change{})
+		n.SetLimits(engine.Limits{Graph: 10})
+		if _, err := r.Memory().Put(t.Context(), "y", json.RawMessage("1"), engine.Change{}); !errors.Is(err, engine.ErrGraphFull) {
+			t.Errorf("beyond the bound: %v", err)
+		}
+	})
+}
+
+// A peer cannot have the graph read as often as it can ask.
+func TestMemoryAnswersAPeerNowAndThen(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		put(t, m, "x", "1", engine.Change{})
+		a := openGraphPage(t, net, "a", "AAAA", newPageGraph())
+		settle(3 * time.Second)
+		told := func() int { a.lock.Lock(); defer a.lock.Unlock(); return a.nodes }
+		before := told()
+		for range 100 {
+			a.page.send("syncGraph", engine.Content{Kind: engine.JSON, Data: []byte(`[{"type":"fullStateSync","graphData":{},"timestamp":null}]`)}, a.peers()...)
+			time.Sleep(10 * time.Millisecond)
+		}
+		settle(5 * time.Second)
+		if n := told() - before; n < 1 || n > 3 {
+			t.Errorf("the page was told %d nodes", n)
 		}
 	})
 }

@@ -86,7 +86,14 @@ func New(cfg Config) *Node {
 // SetLimits changes the limits from now on. What exceeds them already stays.
 func (n *Node) SetLimits(l Limits) {
 	l = l.withDefaults()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.limits.Store(&l)
+	for _, r := range n.rooms {
+		if m := r.Memory(); m != nil {
+			m.store.SetBounds(l.Graph)
+		}
+	}
 }
 
 // Open opens a room. It fails if one of that name is open, or if signaling
