@@ -530,3 +530,34 @@ func TestMemoryAnswersAPeerNowAndThen(t *testing.T) {
 		}
 	})
 }
+
+// Who was cut off by the end of the process is told what it lacks, though others told it
+// what is newer than the restart before it was back.
+func TestMemoryBelievesNobodyAfterABadEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		want := large(t, dir)
+		settle(5 * time.Minute)
+		net.Path = &slowNet
+		_, stop := remembering(t, net, "first", dir)
+		g := newPageGraph()
+		a := openGraphPage(t, net, "a", "AAAA", g)
+		g.until(t, 500)
+		a.crash()
+		settle(30 * time.Second)
+		stop()
+		m, _ := remembering(t, net, "second", dir)
+		settle(time.Minute)
+		e := put(t, m, "newer", "1", engine.Change{})
+		want["newer"] = "1"
+		op := graph.Op{Kind: graph.Upsert, ID: e.ID, Value: e.Value, Timestamp: e.Timestamp}
+		if _, err := g.replica.Apply(op, time.Now(), true); err != nil {
+			t.Fatal(err)
+		}
+		a = openGraphPage(t, net, "a2", "AAAA", g)
+		settle(30 * time.Second)
+		if n := len(a.values()); n != len(want) {
+			t.Errorf("the page has %d nodes, want %d", n, len(want))
+		}
+	})
+}

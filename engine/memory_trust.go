@@ -19,8 +19,11 @@ type trust struct {
 	peers *lru.LRU[string, *trusted]
 	// Answers of an earlier process may have been cut off; boot is the highest time
 	// that the last such one knew of. Zero: there were none.
-	boot   graph.Timestamp
-	marker string // the file that tells the next process
+	boot graph.Timestamp
+	// doubted means that it was the process before: who was cut off may have heard since
+	// of what is newer than boot.
+	doubted bool
+	marker  string // the file that tells the next process
 }
 
 // maxTrusted is how many peers are remembered. Who was not there for longest is
@@ -44,7 +47,7 @@ func openTrust(dir string, last graph.Timestamp) (*trust, error) {
 	switch text, err := os.ReadFile(t.marker); {
 	case err == nil:
 		if json.Unmarshal(text, &t.boot) != nil {
-			t.boot = last
+			t.boot, t.doubted = last, true
 		}
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("read who was told what: %w", err)
@@ -83,7 +86,7 @@ func (t *trust) of(peer string) *trusted {
 // opened.
 func (t *trust) asker(peer string, at graph.Timestamp, before uint64) graph.Asker {
 	r := t.of(peer)
-	if r.owed || at.Compare(t.boot) <= 0 {
+	if r.owed || t.doubted || at.Compare(t.boot) <= 0 {
 		before = 0
 	}
 	return graph.Asker{Asked: at, Had: r.had, Before: before}
