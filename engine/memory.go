@@ -146,14 +146,14 @@ func (m *Memory) Get(id string) (graph.Entry, error) {
 	case !ok || e.Removed:
 		return graph.Entry{}, ErrNoNode
 	}
-	return m.tidy(e)
+	return m.Tidy(e)
 }
 
-// tidy leaves out the edges of a node to what does not exist.
-func (m *Memory) tidy(e graph.Entry) (graph.Entry, error) {
+// Tidy leaves out the edges of a node to what does not exist, as Scan does not.
+func (m *Memory) Tidy(e graph.Entry) (graph.Entry, error) {
 	edges, err := m.store.Nodes(e.Edges)
 	if err != nil {
-		return e, fmt.Errorf("read what node %q is linked to: %w", e.ID, err)
+		return e, fmt.Errorf("read what node %q is linked to: %w", e.ID, stillOpen(err))
 	}
 	e.Edges = edges
 	return e, nil
@@ -310,7 +310,7 @@ func (m *Memory) change(ctx context.Context, id string, c Change, do func(old gr
 	case made.Removed:
 		return made, nil
 	}
-	return m.tidy(made)
+	return m.Tidy(made)
 }
 
 // Scan calls yield with every node as the disk has it, in the order of ids (by
@@ -344,7 +344,7 @@ func (m *Memory) Changes(ctx context.Context, after uint64) ([]graph.Entry, erro
 	changes, err := m.store.Changes(ctx, after, maxChanges)
 	for i, e := range changes {
 		if err == nil && !e.Removed {
-			changes[i], err = m.tidy(e)
+			changes[i], err = m.Tidy(e)
 		}
 	}
 	return changes, stillOpen(err)

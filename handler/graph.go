@@ -111,12 +111,8 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, v *visit, m *engi
 		return h.graphError(v, err)
 	}
 	for i, e := range page.Nodes {
-		if len(e.Edges) == 0 {
-			continue
-		}
-		// A scan leaves edges to nodes that are gone.
-		if now, err := m.Get(e.ID); err == nil && now.Timestamp == e.Timestamp {
-			page.Nodes[i].Edges = now.Edges
+		if page.Nodes[i], err = m.Tidy(e); err != nil {
+			return h.graphError(v, err)
 		}
 	}
 	respondJSON(w, http.StatusOK, appendPage(nil, page))

@@ -10,8 +10,8 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
-// etag is the entity tag (RFC 9110, section 8.8.3) of a node: each operation on it
-// has another timestamp.
+// etag is the entity tag (RFC 9110, section 8.8.3) of a node: a later value of it has
+// a later timestamp. Edges may come and go without one.
 func etag(t graph.Timestamp) string { return `"` + t.String() + `"` }
 
 // tagged gives a response an entity tag. What compresses on the way (Caddy's encode)
