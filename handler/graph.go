@@ -104,6 +104,10 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, v *visit, m *engi
 		return why
 	}
 	defer h.release(network)
+	if err := h.lists.Acquire(r.Context(), 1); err != nil {
+		return unavailable(err) // the client has gone
+	}
+	defer h.lists.Release(1)
 	page, err := q.Run(func(from string, yield func(graph.Entry) bool) error {
 		return m.Scan(r.Context(), from, yield)
 	})

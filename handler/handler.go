@@ -10,9 +10,12 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/session"
@@ -69,6 +72,8 @@ type Handler struct {
 	slowStreams, published atomic.Uint64
 	answers                *answers
 	openers                *openers
+	// lists are those that are made at once: each may read a whole graph. Others wait.
+	lists *semaphore.Weighted
 
 	running   sync.WaitGroup // sessions, streams of events, and POSTs
 	mu        sync.Mutex
@@ -94,6 +99,7 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{
 		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
+		lists: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {
