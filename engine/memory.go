@@ -303,7 +303,7 @@ func (m *Memory) change(ctx context.Context, id string, c Change, do func(old gr
 		err = m.store.Wait(ctx, seq)
 	}
 	switch {
-	case errors.Is(err, store.ErrGraphFull):
+	case errors.Is(err, store.ErrGraphFull), errors.Is(err, graph.ErrEdges):
 		return made, ErrGraphFull
 	case err != nil:
 		return made, fmt.Errorf("change node %q: %w", id, stillOpen(err))

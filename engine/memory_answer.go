@@ -29,8 +29,6 @@ const (
 	wholeAgain = 10 * time.Second
 	// newsAfter is how long what the answers of peers bring is collected for the others.
 	newsAfter = time.Second
-	// slowAgain is when a peer is tried again whose link has too much to send.
-	slowAgain = 100 * time.Millisecond
 	// missedAgain is when peers are asked for what the disk did not take.
 	missedAgain = 10 * time.Second
 	// buryAgain is when everybody is told a second time of removals that somebody did
@@ -312,7 +310,11 @@ func (m *Memory) tell(l *link, q *question, head uint64) bool {
 		}
 	}
 	var said [][][]byte
-	for data := range answer.Batches(answerPiece) {
+	for data, err := range answer.Batches(answerPiece) {
+		if err != nil {
+			m.room.log.Error("a peer is not answered to the end", "peer", l.pair.remote, "error", err)
+			return false
+		}
 		frames, err := m.dense(graph.Delta(data))
 		if err != nil {
 			m.room.node.counters.drop("graph: too large for peers")
@@ -347,86 +349,4 @@ func (m *Memory) plan(q *question) (*graph.Answer, error) {
 		return graph.Since(scan, fetch, q.since, q.last)
 	}
 	return graph.NewAnswer(scan, fetch, q.at, q.last)
-}
-
-// stream sends messages to a peer, of which two are under way at most.
-type stream struct {
-	memory *Memory
-	link   *link
-	under  []chan error
-}
-
-// put sends a message. It waits while there are too many under way, and reports
-// false when the link has ended.
-func (s *stream) put(frames [][]byte) bool {
-	if len(s.under) == 2 && !s.next() {
-		return false
-	}
-	done, all := make(chan error, 1), len(frames)
-	for {
-		err := s.link.out.put(ChannelGraph, &outgoing{frames: frames, report: func(passed int, err error) {
-			if err != nil || passed == all {
-				select {
-				case done <- err:
-				default: // it is known already
-				}
-			}
-		}})
-		switch err {
-		case nil:
-			s.under = append(s.under, done)
-			return true
-		case ErrPeerSlow:
-			if !s.memory.pause(slowAgain) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-}
-
-// putAll sends messages and waits until they have arrived.
-func (s *stream) putAll(messages [][][]byte) bool {
-	for _, frames := range messages {
-		if !s.put(frames) {
-			return false
-		}
-	}
-	return s.flush()
-}
-
-// next waits until the first message under way has arrived.
-func (s *stream) next() bool {
-	var err error
-	select {
-	case err = <-s.under[0]:
-	case <-s.memory.room.stopping:
-		err = ErrClosed
-	}
-	s.under = s.under[1:]
-	return err == nil
-}
-
-// flush waits until all have.
-func (s *stream) flush() bool {
-	for len(s.under) > 0 {
-		if !s.next() {
-			return false
-		}
-	}
-	return true
-}
-
-// pause waits, and reports false when the room ends.
-func (m *Memory) pause(d time.Duration) bool {
-	passed := make(chan struct{})
-	stop := m.room.node.clock.AfterFunc(d, func() { close(passed) })
-	select {
-	case <-passed:
-		return true
-	case <-m.room.stopping:
-		stop()
-		return false
-	}
 }

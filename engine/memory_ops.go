@@ -85,7 +85,7 @@ func (m *Memory) refused(err error) {
 	switch {
 	case err == nil:
 		return
-	case errors.Is(err, store.ErrGraphFull):
+	case errors.Is(err, store.ErrGraphFull), errors.Is(err, graph.ErrEdges):
 		m.room.node.counters.drop("graph: full")
 		return
 	}

@@ -22,6 +22,12 @@ type Store interface {
 // to that, as browsers do.
 const MaxAhead = 2 * time.Hour
 
+// MaxEdges is the number of edges that a node can get by links: each writes all of them.
+const MaxEdges = 16_384
+
+// ErrEdges is the error of a link beyond MaxEdges.
+var ErrEdges = fmt.Errorf("a node can have %d edges", MaxEdges)
+
 // ErrMissing is the error of a change that needs a node which does not exist.
 var ErrMissing = errors.New("there is no such node")
 
@@ -97,6 +103,9 @@ func (r *Replica) Apply(op Op, now time.Time, live bool) (Outcome, error) {
 		// Its target may still be under way.
 		if !known || have.Removed {
 			return Missing, nil
+		}
+		if len(have.Edges) >= MaxEdges {
+			return Stale, fmt.Errorf("link of node %q: %w", op.ID, ErrEdges)
 		}
 		next.Value, next.Extra = have.Value, have.Extra
 		next.Edges = union(have.Edges, op.Target)
