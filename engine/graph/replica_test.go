@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -173,5 +174,28 @@ func TestBrokenStore(t *testing.T) {
 	r := NewReplica(broken{newTable(begin)}, Timestamp{})
 	if _, err := r.Put("a", raw("1"), begin()); !errors.Is(err, errBroken) || !r.Last().IsZero() {
 		t.Error(err, r.Last())
+	}
+}
+
+// A node takes no more links than it can be written with, and nothing else suffers.
+func TestMaxEdges(t *testing.T) {
+	s := newTable(begin)
+	r := NewReplica(s, Timestamp{})
+	full := Entry{ID: "hub", Value: raw("1"), Timestamp: Timestamp{1, 1}}
+	for n := range MaxEdges {
+		full.Edges = append(full.Edges, strconv.Itoa(n))
+	}
+	s.Set(full)
+	if _, err := r.Put("node", raw("1"), begin()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Link("hub", "node", begin()); !errors.Is(err, ErrEdges) {
+		t.Errorf("one edge too many: %v", err)
+	}
+	if _, err := r.Put("hub", raw("2"), begin()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Link("node", "hub", begin()); err != nil {
+		t.Error(err)
 	}
 }
