@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
@@ -72,50 +70,27 @@ func OpenGraph(path string, log *slog.Logger) (*Graph, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
 	g := &Graph{
 		path: path, log: log, keep: maxRemovals, wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		next: map[string][]byte{}, changed: make(chan struct{}),
 	}
-	if err := g.open(path); err != nil {
-		return nil, err
-	}
-	g.done.Go(g.run)
-	return g, nil
-}
-
-func (g *Graph) open(path string) (err error) {
-	defer func() {
-		switch {
-		case errors.Is(err, bolterrors.ErrTimeout):
-			err = fmt.Errorf("%w (%s is locked)", ErrInUse, path)
-		case errors.Is(err, ErrDamaged):
-			err = fmt.Errorf("open %s: %w: put a backup in its place, or move the file away, and start again; without it the room begins empty, and gets what browsers in it still have", path, err)
-		case err != nil:
-			err = fmt.Errorf("store: open %s: %w", path, err)
-		}
-	}()
-	if err := check(path, g.log); err != nil {
-		return err
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType,
+	var err error
+	g.db, err = openFile(path, log, &bbolt.Options{
+		FreelistType: bbolt.FreelistMapType,
 		// The list would be written with every commit; it is made when the file is
 		// opened, as that reads everything in any case.
 		NoFreelistSync: true,
 		PageSize:       graphPage,
+	}, "without it the room begins empty, and gets what browsers in it still have", func(db *bbolt.DB) (err error) {
+		g.disk, err = prepareGraph(db)
+		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if g.disk, err = prepareGraph(db); err != nil {
-		db.Close()
-		return err
-	}
-	g.db, g.seq, g.last, g.recent.floor = db, g.disk.head, g.disk.last, g.disk.head
-	return nil
+	g.seq, g.last, g.recent.floor = g.disk.head, g.disk.last, g.disk.head
+	g.done.Go(g.run)
+	return g, nil
 }
 
 // Close commits what is staged and closes the file. Its error tells if that could not

@@ -9,15 +9,11 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 var (
@@ -59,41 +55,16 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
 	s := &Store{log: log, writes: make(chan write), stop: make(chan struct{})}
-	if err := s.open(path); err != nil {
+	var err error
+	s.db, err = openFile(path, log, &bbolt.Options{FreelistType: bbolt.FreelistMapType},
+		"without it, sessions of before are not resumed",
+		func(db *bbolt.DB) error { return prepare(db, log) })
+	if err != nil {
 		return nil, err
 	}
 	s.done.Go(s.run)
 	return s, nil
-}
-
-func (s *Store) open(path string) (err error) {
-	defer func() {
-		switch {
-		case errors.Is(err, bolterrors.ErrTimeout):
-			err = fmt.Errorf("%w (%s is locked)", ErrInUse, path)
-		case errors.Is(err, ErrDamaged):
-			err = fmt.Errorf("open %s: %w: move the file away, or put a backup in its place, and start again; without it, sessions of before are not resumed", path, err)
-		case err != nil:
-			err = fmt.Errorf("store: open %s: %w", path, err)
-		}
-	}()
-	if err := check(path, s.log); err != nil {
-		return err
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		return err
-	}
-	if err := prepare(db, s.log); err != nil {
-		db.Close()
-		return err
-	}
-	s.db = db
-	return nil
 }
 
 // Close lets the commit that is under way end and closes the file.

@@ -243,7 +243,8 @@ export interface WatchOptions {
 export interface GraphWatch {
     /**
      * Resolves when all that there was has come, with the seq up to which it has. Rejects with a {@link RoomError}
-     * if the server refuses the watch; if it does so later, after a reconnect, the room's `error` event tells.
+     * if the server refuses the watch (later, after a reconnect, the room's `error` event tells), and with
+     * `unsubscribed` if that comes first.
      */
     readonly ready: Promise<number>;
     unsubscribe(): void;

@@ -72,7 +72,11 @@ export class RoomGraph implements Graph {
     })
     ready.catch(() => {}) // who does not ask is not told
     const unsubscribe = () => {
-      if (this.watches.delete(id)) this.room.link?.say({ op: 'unwatch', id })
+      const watch = this.watches.get(id)
+      if (!watch) return
+      this.watches.delete(id)
+      this.room.link?.say({ op: 'unwatch', id })
+      watch.reject(new Failure('unsubscribed', 'watch: unsubscribed before all had come')) // unless it is ready
     }
     return { ready, unsubscribe }
   }

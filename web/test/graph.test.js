@@ -75,6 +75,14 @@ test('a watch tells of what was and what comes, and misses nothing over a lost c
   assert.equal(server.sessions[0].graph.watches.size, 0)
 })
 
+test('a watch that is not wanted before it is ready', async (t) => {
+  const { room } = await setUp(t)
+  const { ready, unsubscribe } = room.graph.watch({ after: 0 }, () => assert.fail('it was told'))
+  unsubscribe()
+  await assert.rejects(ready, { code: 'unsubscribed' })
+  await room.ping()
+})
+
 test('a watch that begins now, and one that is refused', async (t) => {
   const { room, server } = await setUp(t)
   server.graph.set('a', { data: 1 })
