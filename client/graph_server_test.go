@@ -3,8 +3,6 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,25 +17,9 @@ import (
 // startMemory starts a real server that keeps the graph of the room "demo".
 func startMemory(t *testing.T) string {
 	t.Helper()
-	s, err := genosrtc.New(genosrtc.Config{
-		UDP: "127.0.0.1:0", Storage: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
-		Rooms: []genosrtc.Room{{Name: "demo", Memory: true, AnonymousWrite: true}},
+	return start(t, genosrtc.Config{
+		Storage: t.TempDir(), Rooms: []genosrtc.Room{{Name: "demo", Memory: true, AnonymousWrite: true}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := s.Handler(genosrtc.Site{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	web := httptest.NewServer(h)
-	t.Cleanup(func() {
-		web.Close()
-		if err := s.Close(context.Background()); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return web.URL + "/genosrtc"
 }
 
 // TestGraphOverCuts is the promise of the graph: over any cuts of both sides'

@@ -26,7 +26,14 @@ import (
 // startServer starts a real server with the room "demo" and returns its address.
 func startServer(t *testing.T) string {
 	t.Helper()
-	s, err := genosrtc.New(genosrtc.Config{UDP: "127.0.0.1:0", Rooms: []genosrtc.Room{{Name: "demo"}}, Logger: slog.New(slog.DiscardHandler)})
+	return start(t, genosrtc.Config{Rooms: []genosrtc.Room{{Name: "demo"}}})
+}
+
+// start starts a real server on loopback and returns its address.
+func start(t *testing.T, cfg genosrtc.Config) string {
+	t.Helper()
+	cfg.UDP, cfg.Logger = "127.0.0.1:0", slog.New(slog.DiscardHandler)
+	s, err := genosrtc.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

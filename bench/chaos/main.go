@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
 )
 
 const usage = `Holds what sessions promise against a real Caddy process, by the Go client.
@@ -90,7 +92,7 @@ func run() error {
 	o.rng = rand.New(rand.NewPCG(*seed, 0))
 	if o.caddy == "" {
 		o.caddy = filepath.Join("build", "caddy-chaos")
-		if err := build(o.caddy); err != nil {
+		if err := process.BuildCaddy(o.caddy); err != nil {
 			return err
 		}
 	}

@@ -18,16 +18,6 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
 )
 
-func build(path string) error {
-	fmt.Fprintln(os.Stderr, "building", path)
-	c := exec.Command("go", "build", "-tags", "nobadger,nomysql,nopgx", "-o", path, "./cmd/caddy")
-	c.Stderr = os.Stderr
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("building %s (from the project's folder): %w", path, err)
-	}
-	return nil
-}
-
 // server is a Caddy process, which may be killed and started again.
 type server struct {
 	caddy, folder string

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/genosrtc/caddy-genosrtc/bench/internal/process"
 	"github.com/genosrtc/caddy-genosrtc/bench/internal/rounds"
 )
 
@@ -126,7 +127,7 @@ func run() (err error) {
 	if *caddy == "" {
 		*caddy = filepath.Join("build", "caddy-memory")
 		if !isolated() {
-			if err := build(*caddy); err != nil {
+			if err := process.BuildCaddy(*caddy); err != nil {
 				return err
 			}
 		}

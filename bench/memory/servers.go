@@ -88,17 +88,6 @@ http://127.0.0.1:%[2]s, http://localhost:%[2]s {
 	}}
 }
 
-// build makes the Caddy that is measured.
-func build(path string) error {
-	fmt.Fprintln(os.Stderr, "building", path)
-	c := exec.Command("go", "build", "-tags", "nobadger,nomysql,nopgx", "-o", path, "./cmd/caddy")
-	c.Stderr = os.Stderr
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("building %s (from the project's folder): %w", path, err)
-	}
-	return nil
-}
-
 // genosSRV is GenosDB's own server, from the folder of its distribution.
 func genosSRV(dist string) (contestant, error) {
 	bun, err := exec.LookPath("bun")
