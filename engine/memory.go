@@ -78,7 +78,7 @@ func (r *Room) SetAnonymousWrite(on bool) { r.anonymousWrite.Store(on) }
 
 // openMemory opens a room's graph, and its sync room, in which the server's peer
 // has the id that it has in the room itself, as a browser's does.
-func openMemory(app *Room, password, server string) (*Memory, error) {
+func openMemory(app *Room, password, server string, mode CellsMode, size int) (*Memory, error) {
 	dir, err := app.node.folder(app.name)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func openMemory(app *Room, password, server string) (*Memory, error) {
 		app: app, store: kept, replica: graph.NewReplica(kept, kept.Last()), trust: trust,
 		askers: make(map[*link]*asker), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
 	}
-	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password})
+	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password, Cells: mode, CellSize: size})
 	r.log = r.log.With("part", "memory")
 	r.syncs, m.room = m, r
 	_ = r.SetRules(nil) // it has none
@@ -114,10 +114,12 @@ func (r *Room) Remember(password string) error {
 		return nil
 	}
 	var server string
-	if !r.ask(func() { server = r.server.id }) {
+	var mode CellsMode
+	var size int
+	if !r.ask(func() { server, mode, size = r.server.id, r.mesh.mode, r.mesh.want }) {
 		return ErrClosed
 	}
-	m, err := openMemory(r, password, server)
+	m, err := openMemory(r, password, server, mode, size)
 	if err == nil {
 		r.memory.Store(m)
 	}
