@@ -77,13 +77,13 @@ func (r *Room) SetCells(mode CellsMode, size int) {
 	}
 }
 
-// kind is how a remote peer takes part in a room.
-type kind uint8
+// peerKind is how a remote peer takes part in a room.
+type peerKind uint8
 
 const (
-	kindUnknown kind = iota
-	kindCells        // it was heard to use cells
-	kindFull         // it does not: it is linked with everybody, and hears no mesh frames
+	kindUnknown peerKind = iota
+	kindCells            // it was heard to use cells
+	kindFull             // it does not: it is linked with everybody, and hears no mesh frames
 )
 
 // useCells has the room have cells from now on.
@@ -128,7 +128,7 @@ func (r *Room) withPartner(f func(other *Room)) {
 }
 
 // setKind notes how a remote peer takes part.
-func (r *Room) setKind(rem *remote, k kind) {
+func (r *Room) setKind(rem *remote, k peerKind) {
 	m := &r.mesh
 	if k == kindCells {
 		m.pong = r.now()
@@ -205,7 +205,7 @@ func (r *Room) meshTick() {
 	}
 }
 
-func (r *Room) anyone(k kind) bool {
+func (r *Room) anyone(k peerKind) bool {
 	for _, rem := range r.remotes {
 		if rem.kind == k && !rem.gone {
 			return true
@@ -256,4 +256,3 @@ func (r *Room) tellMesh() {
 		}
 	}
 }
-

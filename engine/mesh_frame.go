@@ -207,8 +207,7 @@ type origin struct {
 	progress  bool
 	redeliver bool
 	delivery  *delivery
-	// report is told of frames that passed, and of the end of a link before all did.
-	report func(peer string, frames, of int, err error)
+	carried   *carried // nil: nobody wants to know
 }
 
 // spreading is a frame on its way out, by several channels.
@@ -262,9 +261,8 @@ func (s *spreading) put(p *pair, m *outgoing) {
 	if o := s.origin; o != nil {
 		m.seat, m.ref, m.progress, m.redeliver, m.delivery = o.seat, o.ref, o.progress, o.redeliver, o.delivery
 		o.delivery.begin()
-		if o.report != nil {
-			of := len(m.frames)
-			m.report = func(passed int, err error) { o.report(p.remote, passed, of, err) }
+		if o.carried != nil {
+			m.report = o.carried.by(len(m.frames))
 		}
 	}
 	err := ErrPeerGone

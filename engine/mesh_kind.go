@@ -73,4 +73,3 @@ func (r *Room) meet(rem *remote) {
 	}
 	r.meshTickSoon()
 }
-

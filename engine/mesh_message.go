@@ -41,7 +41,7 @@ func (r *Room) meshMessage(l *link, f *cells.Frame) {
 	}
 	if m.All {
 		r.stage(&posting{link: l, in: in, mesh: &meshPosting{from: f.Origin, to: toAll}})
-		r.toFull(nil, in)
+		r.toFull(nil, in.Channel, in.Content)
 		return
 	}
 	var listed []string
@@ -56,7 +56,7 @@ func (r *Room) meshMessage(l *link, f *cells.Frame) {
 	if listed != nil {
 		r.stage(&posting{link: l, in: in, mesh: &meshPosting{from: f.Origin, to: toListed, listed: listed}})
 	}
-	r.toFull(m.To, in)
+	r.toFull(m.To, in.Channel, in.Content)
 }
 
 // meshContent is what a value in a frame says: the text that it was, or its JSON.

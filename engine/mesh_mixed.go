@@ -14,8 +14,8 @@ import (
 
 // toFull gives a message of the mesh to the peers without cells that it is for; to nil
 // are all. They hear it from the server's peer: a plain frame names no other sender.
-func (r *Room) toFull(to []string, m *frame.Message) {
-	if !r.mesh.mixed || m.Channel == ChannelMesh {
+func (r *Room) toFull(to []string, channel string, content Content) {
+	if !r.mesh.mixed || channel == ChannelMesh {
 		return
 	}
 	var frames [][]byte
@@ -25,12 +25,12 @@ func (r *Room) toFull(to []string, m *frame.Message) {
 		}
 		if frames == nil {
 			var err error
-			if frames, err = frame.Encode(m.Channel, r.server.nextNonce(m.Channel), m.Content); err != nil {
+			if frames, err = frame.Encode(channel, r.server.nextNonce(channel), content); err != nil {
 				r.node.counters.drop("mesh: too large for peers without cells")
 				return
 			}
 		}
-		if p.live.out.put(m.Channel, &outgoing{channel: m.Channel, frames: frames}) != nil {
+		if p.live.out.put(channel, &outgoing{channel: channel, frames: frames}) != nil {
 			r.node.counters.drop("mesh: a link does not take what is to pass")
 		}
 	}

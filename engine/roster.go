@@ -12,7 +12,7 @@ type remote struct {
 	// gone means that it said goodbye; it is forgotten with its last link.
 	gone bool
 
-	kind  kind
+	kind  peerKind
 	asks  int // whether it uses cells
 	asked time.Time
 }

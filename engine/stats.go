@@ -71,9 +71,9 @@ type Stats struct {
 	// MeshFrames came through the cells of rooms, and MeshCopies of them once more.
 	// MeshPassed were passed on, counted for each channel.
 	MeshFrames, MeshCopies, MeshPassed uint64
-	SlowSeats                uint64 // attachments cut off with ErrSlow
-	SeatsResumed             uint64 // attachments by Room.Resume
-	SeatsExpired             uint64 // seats that were not resumed in time
+	SlowSeats                          uint64 // attachments cut off with ErrSlow
+	SeatsResumed                       uint64 // attachments by Room.Resume
+	SeatsExpired                       uint64 // seats that were not resumed in time
 	// TransfersEnded reached a recipient; TransfersCancelled ended without.
 	// What single recipients did not get is in Dropped.
 	TransfersBegun, TransfersEnded, TransfersCancelled uint64
@@ -97,7 +97,7 @@ func (n *Node) Stats() Stats {
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
 		MeshFrames: c.meshFrames.Load(), MeshCopies: c.meshCopies.Load(), MeshPassed: c.meshPassed.Load(),
-		SlowSeats:  c.slowSeats.Load(), SeatsResumed: c.seatsResumed.Load(), SeatsExpired: c.seatsExpired.Load(),
+		SlowSeats: c.slowSeats.Load(), SeatsResumed: c.seatsResumed.Load(), SeatsExpired: c.seatsExpired.Load(),
 		TransfersBegun: c.transfersBegun.Load(), TransfersEnded: c.transfersEnded.Load(),
 		TransfersCancelled: c.transfersCancelled.Load(),
 		TransferBytes:      c.transferBytes.Load(), TransferBytesAgain: c.transferBytesAgain.Load(),
