@@ -50,6 +50,11 @@ type RoomConfig struct {
 	// AnonymousWrite lets everybody in the room write to its graph, and not only
 	// those who have shown credentials. It is for who asks, the engine does not.
 	AnonymousWrite bool
+	// Cells says whether peers link by cells, and CellSize how many peers a cell is
+	// to have. 0: as the remote peers have it, as far as that can be seen, else
+	// cells.DefaultSize.
+	Cells    CellsMode
+	CellSize int
 }
 
 // Room is a GenosRTC room that this process takes part in.
