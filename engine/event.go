@@ -73,7 +73,7 @@ type Result struct {
 	// Peer is the recipient; empty if an earlier process was killed while the
 	// message was on its way to links: some of their peers may not have it.
 	Peer string
-	Err  error // ErrTooLarge, ErrUnknownPeer, ErrPeerSlow, ErrPeerGone or ErrNotHeard
+	Err  error // ErrTooLarge, ErrUnknownPeer, ErrPeerSlow, ErrPeerGone, ErrNotHeard or ErrOtherCell
 }
 
 // Pong answers Seat.Ping. Err is ErrUnknownPeer, ErrPeerGone or
