@@ -207,7 +207,7 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		}
 		slices.Sort(room.Redeliver) // to compare them
 		room.Durable, room.Memory, room.AnonymousWrite = r.Durable, r.Memory, r.AnonymousWrite
-		if room.Cells, err = engine.ParseCellsMode(r.Cells); err != nil {
+		if room.Cells, err = engine.ParseCellsMode(cmp.Or(r.Cells, engine.CellsAuto.String())); err != nil {
 			return nil, fmt.Errorf("room %q: %w", room.Name, err)
 		}
 		room.CellSize = r.CellSize

@@ -18,6 +18,8 @@ type MeshState struct {
 	Known   int // cells that are not empty
 	Peers   int // in the sealed roster
 	TTL     int
+	// Mixed means that some peers of the room use cells and some do not.
+	Mixed bool
 }
 
 // MeshPeer is the place of a peer of the sealed roster.

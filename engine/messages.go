@@ -7,9 +7,9 @@ import (
 )
 
 // ValidChannel tells whether applications may use a channel of this name: 1 to
-// 12 bytes of UTF-8 that do not begin with "@_", but for ChannelMesh.
+// 12 bytes of UTF-8 that do not begin with "@_", or ChannelMesh.
 func ValidChannel(name string) bool {
-	return frame.ValidName(name) && (name == ChannelMesh || !strings.HasPrefix(name, internalPrefix))
+	return name == ChannelMesh || frame.ValidName(name) && !strings.HasPrefix(name, internalPrefix)
 }
 
 // posting is a message on its way into the room: of a seat, or of a link.

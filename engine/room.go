@@ -50,9 +50,8 @@ type RoomConfig struct {
 	// AnonymousWrite lets everybody in the room write to its graph, and not only
 	// those who have shown credentials. It is for who asks, the engine does not.
 	AnonymousWrite bool
-	// Cells says whether peers link by cells, and CellSize how many peers a cell is
-	// to have. 0: as the remote peers have it, as far as that can be seen, else
-	// cells.DefaultSize.
+	// Cells says whether the room's peers form cells, and CellSize of how many peers, as
+	// it does to the pages; 0: as the frames of the others tell, and until then 10.
 	Cells    CellsMode
 	CellSize int
 }

@@ -46,7 +46,10 @@ func rosterMessages(id uint64, peers []engine.MeshPeer) iter.Seq[Message] {
 func writePlace(w writer, p *engine.MeshState) {
 	n := 3
 	if p.Epoch > 0 {
-		n += roleFields(p.Cell) + 5
+		n += 8
+	}
+	if p.Mixed {
+		n++
 	}
 	w.beginMap(n)
 	w.key(fieldNames[fOp])
@@ -67,31 +70,25 @@ func writePlace(w writer, p *engine.MeshState) {
 			w.uint(uint64(count.n))
 		}
 	}
+	if p.Mixed {
+		w.key("mixed")
+		w.bool(true)
+	}
 	w.endMap()
 }
 
 func writeMeshPeer(w writer, p *engine.MeshPeer) {
-	w.beginMap(1 + roleFields(p.Cell))
+	w.beginMap(4)
 	w.key(fieldNames[fPeer])
 	writeValue(w, &p.ID)
 	writeRole(w, p.Cell, p.Bridge, p.Bridges)
 	w.endMap()
 }
 
-// roleFields is how many fields writeRole writes: a peer that no seal has had yet is in
-// no cell.
-func roleFields(cell int) int {
-	if cell < 0 {
-		return 2
-	}
-	return 3
-}
-
+// writeRole writes the three fields that a place and a peer of the roster have.
 func writeRole(w writer, cell int, bridge bool, bridges []string) {
-	if cell >= 0 {
-		w.key("cellId")
-		w.string("cell-" + strconv.Itoa(cell))
-	}
+	w.key("cellId")
+	w.string("cell-" + strconv.Itoa(cell))
 	w.key("isBridge")
 	w.bool(bridge)
 	w.key("bridges")

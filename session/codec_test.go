@@ -154,11 +154,11 @@ var golden = []struct {
 		`{"op":"mesh","epoch":3,"peer":"0k3","cellId":"cell-2","isBridge":true,"bridges":["cell-1"],"cellSize":5,"totalCells":4,"knownCells":3,"totalPeers":17,"dynamicTTL":9}`,
 		"8b a26f70 a46d657368 a565706f6368 03 a470656572 a3306b33 a663656c6c4964 a663656c6c2d32 a86973427269646765 c3 a762726964676573 91a663656c6c2d31" +
 			" a863656c6c53697a65 05 aa746f74616c43656c6c73 04 aa6b6e6f776e43656c6c73 03 aa746f74616c5065657273 11 aa64796e616d696354544c 09"},
-	{"mesh, no cell yet",
-		Message{Op: OpMesh, Place: &engine.MeshState{Epoch: 3, Peer: "0k3", Cell: -1, Size: 5, Cells: 4, Known: 3, Peers: 17, TTL: 9}},
-		`{"op":"mesh","epoch":3,"peer":"0k3","isBridge":false,"bridges":[],"cellSize":5,"totalCells":4,"knownCells":3,"totalPeers":17,"dynamicTTL":9}`,
-		"8a a26f70 a46d657368 a565706f6368 03 a470656572 a3306b33 a86973427269646765 c2 a762726964676573 90" +
-			" a863656c6c53697a65 05 aa746f74616c43656c6c73 04 aa6b6e6f776e43656c6c73 03 aa746f74616c5065657273 11 aa64796e616d696354544c 09"},
+	{"mesh, a place in a mixed room",
+		Message{Op: OpMesh, Place: &engine.MeshState{Epoch: 3, Peer: "0k3", Size: 5, Cells: 1, Known: 1, Peers: 2, TTL: 5, Mixed: true}},
+		`{"op":"mesh","epoch":3,"peer":"0k3","cellId":"cell-0","isBridge":false,"bridges":[],"cellSize":5,"totalCells":1,"knownCells":1,"totalPeers":2,"dynamicTTL":5,"mixed":true}`,
+		"8c a26f70 a46d657368 a565706f6368 03 a470656572 a3306b33 a663656c6c4964 a663656c6c2d30 a86973427269646765 c2 a762726964676573 90" +
+			" a863656c6c53697a65 05 aa746f74616c43656c6c73 01 aa6b6e6f776e43656c6c73 01 aa746f74616c5065657273 02 aa64796e616d696354544c 05 a56d69786564 c3"},
 	{"mesh, no cells", Message{Op: OpMesh, Place: &engine.MeshState{Peer: "0k3"}},
 		`{"op":"mesh","epoch":0,"peer":"0k3"}`,
 		"83 a26f70 a46d657368 a565706f6368 00 a470656572 a3306b33"},
