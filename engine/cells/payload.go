@@ -45,17 +45,9 @@ func targets(value []byte) (to []string, all bool) {
 		id, _ := text(value)
 		return []string{id}, false
 	case '[':
-		var list []json.RawMessage
-		if json.Unmarshal(value, &list) != nil {
-			return nil, false
-		}
-		for _, v := range list {
-			if id, ok := text(v); ok {
-				to = append(to, id)
-			}
-		}
+		return texts(value), false
 	}
-	return to, false
+	return nil, false
 }
 
 // AppendMessage appends the Data of a frame for a channel.

@@ -3,6 +3,7 @@ package cells
 import (
 	"math/bits"
 	"slices"
+	"strconv"
 )
 
 // DefaultSize is how many peers a cell is to have unless an application says otherwise.
@@ -122,9 +123,14 @@ func (t *Topology) place(p *peer) {
 func (t *Topology) grow(peers []peer) {
 	last := len(t.cells)
 	t.cells = append(t.cells, cell{})
+	digits := strconv.AppendInt(nil, int64(last), 10)
 	for i := range peers {
 		p := &peers[i]
-		if s := hashNumber(p.state, last); s > p.score {
+		s := p.state
+		for _, d := range digits {
+			s = step(s, uint32(d))
+		}
+		if s > p.score {
 			t.leave(p)
 			p.score = s
 			t.enter(p, last)
