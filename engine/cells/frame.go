@@ -37,8 +37,8 @@ type Frame struct {
 func Decode(data []byte) (Frame, error) {
 	f := Frame{TTL: -1, OriginCell: -1}
 	kind := false
-	err := object(data, func(name string, value []byte) {
-		switch name {
+	err := object(data, func(name, value []byte) {
+		switch string(name) {
 		case "t":
 			f.Kind, kind = text(value)
 		case "id":

@@ -11,7 +11,7 @@ import (
 )
 
 // object reads a JSON object in one pass, member by member. The values alias data.
-func object(data []byte, member func(name string, value []byte)) error {
+func object(data []byte, member func(name, value []byte)) error {
 	// Browsers send both to each other: lone surrogates, as escapes, where an application
 	// cut a string, and repeated keys.
 	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
@@ -21,18 +21,19 @@ func object(data []byte, member func(name string, value []byte)) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
+	key := make([]byte, 0, 16)
 	for d.PeekKind() != jsontext.KindEndObject {
-		t, err := d.ReadToken()
+		name, err := d.ReadValue()
 		if err != nil {
 			return err
 		}
-		name := t.String()
+		key, _ = jsontext.AppendUnquote(key[:0], name)
 		v, err := d.ReadValue()
 		if err != nil {
 			return err
 		}
 		end := int(d.InputOffset())
-		member(name, data[end-len(v):end:end])
+		member(key, data[end-len(v):end:end])
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return err
@@ -64,7 +65,7 @@ func text(value []byte) (string, bool) {
 	if value[0] != '"' {
 		return "", false
 	}
-	b, _ := jsontext.AppendUnquote(nil, value)
+	b, _ := jsontext.AppendUnquote(make([]byte, 0, 64), value) // on the stack, mostly
 	return string(b), true
 }
 
