@@ -1,6 +1,7 @@
 package cells
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -10,15 +11,14 @@ import (
 // mesh is a room whose peers have all links that their roles need, and which pass on
 // frames as docs/protocol.md says, "Cells".
 type mesh struct {
-	roles  map[string]*Role
-	seen   map[string]bool
-	copies int            // frames that were received
-	hops   map[string]int // by which each peer was reached first
-	spare  int            // the least ttl with which a peer was reached
+	roles   map[string]*Role
+	ownOnly bool           // bridges send on the channel of their own cell only
+	hops    map[string]int // by which each peer was reached first
+	copies  map[string]int // of the frame that each got
 }
 
-func newMesh(top *Topology) *mesh {
-	m := &mesh{roles: map[string]*Role{}, seen: map[string]bool{}, hops: map[string]int{}, spare: top.TTL()}
+func newMesh(top *Topology, ownOnly bool) *mesh {
+	m := &mesh{roles: map[string]*Role{}, ownOnly: ownOnly}
 	for _, id := range top.IDs() {
 		m.roles[id] = top.Role(id)
 	}
@@ -33,78 +33,135 @@ type sending struct {
 // broadcast sends a frame from a peer until nobody passes it on. Of what is under way
 // together, pick chooses what arrives next.
 func (m *mesh) broadcast(origin string, pick func(n int) int) {
+	m.hops, m.copies = map[string]int{origin: 0}, map[string]int{}
 	r := m.roles[origin]
-	m.seen[origin] = true
 	round := m.send(nil, origin, r.Cell, r.TTL)
-	for _, n := range r.Neighbours {
-		round = m.send(round, origin, n, r.TTL-1)
+	if !m.ownOnly {
+		for _, n := range r.Neighbours {
+			round = m.send(round, origin, n, r.TTL-1)
+		}
 	}
-	for hops := 1; len(round) > 0; hops++ {
+	for hop := 1; len(round) > 0; hop++ {
 		var next []sending
 		for len(round) > 0 {
-			i := pick(len(round))
+			i, last := pick(len(round)), len(round)-1
 			s := round[i]
-			round[i] = round[len(round)-1]
-			round = round[:len(round)-1]
-			m.copies++
-			if m.seen[s.to] {
+			round[i] = round[last]
+			round = round[:last]
+			m.copies[s.to]++
+			if _, seen := m.hops[s.to]; seen {
 				continue
 			}
-			m.seen[s.to], m.hops[s.to], m.spare = true, hops, min(m.spare, s.ttl)
-			r := m.roles[s.to]
-			if !r.Bridge || s.ttl == 0 {
-				continue
-			}
-			for cell := range r.Audience {
-				if cell != s.cell {
-					next = m.send(next, s.to, cell, s.ttl-1)
-				}
-			}
+			m.hops[s.to] = hop
+			next = m.forward(next, s)
 		}
 		round = next
 	}
 }
 
-func (m *mesh) send(list []sending, from string, cell, ttl int) []sending {
-	for _, to := range m.roles[from].Audience[cell] {
-		if !m.roles[from].Keeps(to) {
-			continue
+func (m *mesh) forward(list []sending, s sending) []sending {
+	r := m.roles[s.to]
+	if !r.Bridge || s.ttl == 0 {
+		return list
+	}
+	for _, cell := range append(r.Neighbours[:len(r.Neighbours):len(r.Neighbours)], r.Cell) {
+		if cell != s.cell && (cell == r.Cell || !m.ownOnly) {
+			list = m.send(list, s.to, cell, s.ttl-1)
 		}
-		if r := m.roles[to]; r.Audience[cell] == nil {
-			continue // it drops what is said there
-		}
-		list = append(list, sending{to, cell, ttl})
 	}
 	return list
 }
 
-// A frame reaches all peers, before its ttl is used up. Only those are out of reach whose
-// cells have, over any number of cells, no neighbour but empty ones.
+// send sends to those of an audience with whom there is a link, and who do not drop it.
+func (m *mesh) send(list []sending, from string, cell, ttl int) []sending {
+	for _, to := range m.roles[from].Audience[cell] {
+		if _, hears := m.roles[to].Audience[cell]; hears && m.roles[from].Keeps(to) {
+			list = append(list, sending{to, cell, ttl})
+		}
+	}
+	return list
+}
+
+// A frame reaches all peers, before its ttl is used up, also if bridges send on the
+// channel of their own cell only. Out of reach are only those whose cells have, over any
+// number of cells, no neighbours but empty ones.
 func TestForwarding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		list := ids(rapid.IntRange(1, 300).Draw(t, "peers"))
-		offset := rapid.IntRange(0, 1<<20).Draw(t, "offset")
+		salt := rapid.StringN(0, 3, -1).Draw(t, "salt")
 		for i, id := range list {
-			list[i] = Channel(offset) + id
+			list[i] = salt + id
 		}
 		top := New(rapid.IntRange(1, 20).Draw(t, "size"), list...)
 		origin := rapid.SampledFrom(list).Draw(t, "origin")
-		random := rapid.Uint32().Draw(t, "arrival")
-		m := newMesh(top)
-		m.broadcast(origin, func(n int) int {
-			random = random*1664525 + 1013904223
-			return int(random>>8) % n
-		})
+		pick := random(rapid.Uint32().Draw(t, "arrival"))
 		reach := component(top, top.Cell(origin))
-		for _, id := range list {
-			if want := slices.Contains(reach, top.Cell(id)); m.seen[id] != want {
-				t.Fatalf("%s of cell %d reached: %v, from cell %d of %d with ttl %d", id, top.Cell(id), m.seen[id], top.Cell(origin), top.Cells(), top.TTL())
-			}
-			if m.hops[id] > top.TTL() {
-				t.Fatalf("%d hops with ttl %d", m.hops[id], top.TTL())
+		for _, ownOnly := range []bool{false, true} {
+			m := newMesh(top, ownOnly)
+			m.broadcast(origin, pick)
+			for _, id := range list {
+				hops, reached := m.hops[id]
+				if reached != slices.Contains(reach, top.Cell(id)) || hops > top.TTL() {
+					t.Fatalf("own channel only: %v; %s of cell %d reached: %v, in %d hops from cell %d of %d, ttl %d",
+						ownOnly, id, top.Cell(id), reached, hops, top.Cell(origin), top.Cells(), top.TTL())
+				}
 			}
 		}
 	})
+}
+
+// The figures of docs/protocol.md.
+func TestCopies(t *testing.T) {
+	for _, c := range []struct{ peers, size int }{{12, 3}, {100, 10}, {1000, 10}, {10_000, 10}} {
+		list := ids(c.peers)
+		top := New(c.size, list...)
+		for _, ownOnly := range []bool{false, true} {
+			m := newMesh(top, ownOnly)
+			m.broadcast(list[0], random(1))
+			var links, bridges, hops, copies []int
+			for id, r := range m.roles {
+				links = append(links, len(r.Links))
+				if r.Bridge {
+					bridges = append(bridges, len(r.Links))
+				}
+				hops, copies = append(hops, m.hops[id]), append(copies, m.copies[id])
+			}
+			t.Logf("%d peers by %d, own channel only: %v; links %v, of bridges %v; hops %v, ttl %d; copies %v",
+				c.peers, c.size, ownOnly, spread(links), spread(bridges), spread(hops), top.TTL(), spread(copies))
+			if len(m.hops) != c.peers {
+				t.Errorf("%d of %d peers reached", len(m.hops), c.peers)
+			}
+			if median := spread(copies).median; ownOnly && median != 1 {
+				t.Errorf("%d copies in the median", median)
+			}
+		}
+	}
+}
+
+type distribution struct {
+	mean        float64
+	median, max int
+}
+
+func (d distribution) String() string {
+	return fmt.Sprintf("%.1f (median %d, at most %d)", d.mean, d.median, d.max)
+}
+
+func spread(list []int) (d distribution) {
+	slices.Sort(list)
+	for _, n := range list {
+		d.mean += float64(n) / float64(len(list))
+	}
+	d.median, d.max = list[len(list)/2], list[len(list)-1]
+	return d
+}
+
+// random are numbers below n.
+func random(state uint32) func(n int) int {
+	return func(n int) int {
+		state = state*1664525 + 1013904223
+		return int(state>>8) % n
+	}
 }
 
 // component are the cells which edges between cells with members connect with one.
