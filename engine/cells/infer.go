@@ -5,13 +5,13 @@ import "slices"
 const (
 	minInferred, maxInferred = 2, 64
 	// maxClaims bounds the work: so many claims tell as much as all of them.
-	maxClaims = 256
+	maxClaims = 64
 )
 
 // Infer finds the size of cells with which claims agree best in a roster: of peers, the
 // cell that each says it is in. It tries now (if that is not positive, DefaultSize) and
 // all sizes from 2 to 64; of several it takes now if it is one of them, else the smallest.
-// Claims of peers that are not in the roster do not count, nor those beyond the first 256
+// Claims of peers that are not in the roster do not count, nor those beyond the first 64
 // by id. It is ok if there are at least two, and all but a fifth of them agree.
 func Infer(ids []string, claims map[string]int, now int) (size int, ok bool) {
 	if now <= 0 {
@@ -56,14 +56,11 @@ func Infer(ids []string, claims map[string]int, now int) (size int, ok bool) {
 
 // eachCell tells the cell of a peer for each of several numbers of cells, which ascend.
 func eachCell(id string, counts []int, f func(cells, cell int)) {
-	state := step(hash(0, id), ':')
-	best, score, c := 0, uint32(0), 0
+	b := best{}
+	state, done := cellState(id), 0
 	for _, n := range counts {
-		for ; c < n; c++ {
-			if s := hashNumber(state, c); s > score {
-				best, score = c, s
-			}
-		}
-		f(n, best)
+		b.look(state, done, n)
+		done = n
+		f(n, b.cell)
 	}
 }
