@@ -112,28 +112,38 @@ func TestForwarding(t *testing.T) {
 
 // The figures of docs/protocol.md.
 func TestCopies(t *testing.T) {
-	for _, c := range []struct{ peers, size int }{{12, 3}, {100, 10}, {1000, 10}, {10_000, 10}} {
-		list := ids(c.peers)
-		top := New(c.size, list...)
-		for _, ownOnly := range []bool{false, true} {
-			m := newMesh(top, ownOnly)
-			m.broadcast(list[0], random(1))
-			var links, bridges, hops, copies []int
-			for id, r := range m.roles {
-				links = append(links, len(r.Links))
-				if r.Bridge {
-					bridges = append(bridges, len(r.Links))
-				}
-				hops, copies = append(hops, m.hops[id]), append(copies, m.copies[id])
+	for _, c := range []struct{ peers, size int }{{12, 3}, {100, 10}, {1000, 10}} {
+		countCopies(t, c.peers, c.size)
+	}
+}
+
+func BenchmarkCopies10000(b *testing.B) {
+	for b.Loop() {
+		countCopies(b, 10_000, 10)
+	}
+}
+
+func countCopies(t testing.TB, peers, size int) {
+	list := ids(peers)
+	top := New(size, list...)
+	for _, ownOnly := range []bool{false, true} {
+		m := newMesh(top, ownOnly)
+		m.broadcast(list[0], random(1))
+		var links, bridges, hops, copies []int
+		for id, r := range m.roles {
+			links = append(links, len(r.Links))
+			if r.Bridge {
+				bridges = append(bridges, len(r.Links))
 			}
-			t.Logf("%d peers by %d, own channel only: %v; links %v, of bridges %v; hops %v, ttl %d; copies %v",
-				c.peers, c.size, ownOnly, spread(links), spread(bridges), spread(hops), top.TTL(), spread(copies))
-			if len(m.hops) != c.peers {
-				t.Errorf("%d of %d peers reached", len(m.hops), c.peers)
-			}
-			if median := spread(copies).median; ownOnly && median != 1 {
-				t.Errorf("%d copies in the median", median)
-			}
+			hops, copies = append(hops, m.hops[id]), append(copies, m.copies[id])
+		}
+		t.Logf("%d peers by %d, own channel only: %v; links %v, of bridges %v; hops %v, ttl %d; copies %v",
+			peers, size, ownOnly, spread(links), spread(bridges), spread(hops), top.TTL(), spread(copies))
+		if len(m.hops) != peers {
+			t.Errorf("%d of %d peers reached", len(m.hops), peers)
+		}
+		if median := spread(copies).median; ownOnly && median != 1 {
+			t.Errorf("%d copies in the median", median)
 		}
 	}
 }

@@ -119,9 +119,12 @@ func byUnits(a, b string) int {
 
 func plainHash(s string) uint32 {
 	h := uint32(0)
-	for _, unit := range utf16.Encode([]rune(s)) {
-		h ^= uint32(unit)
-		h *= 2654435761
+	var units [2]uint16
+	for _, r := range s {
+		for _, unit := range utf16.AppendRune(units[:0], r) {
+			h ^= uint32(unit)
+			h *= 2654435761
+		}
 	}
 	return h
 }

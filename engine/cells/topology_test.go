@@ -52,7 +52,7 @@ func TestTopologyAsRestated(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Large rosters have no cells of one: the restatement is slow.
 		n := rapid.OneOf(rapid.IntRange(0, 12), rapid.IntRange(0, 200), rapid.IntRange(0, 2000)).Draw(t, "peers")
-		size := rapid.OneOf(rapid.IntRange(1+n/200, 4+n/200), rapid.IntRange(1+n/200, 64)).Draw(t, "size")
+		size := rapid.OneOf(rapid.IntRange(1+n/100, 4+n/100), rapid.IntRange(1+n/100, 64)).Draw(t, "size")
 		salt := id.Draw(t, "salt")
 		in := map[string]bool{}
 		for i := range n {
