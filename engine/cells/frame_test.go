@@ -1,6 +1,7 @@
 package cells
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
 	"strings"
@@ -73,7 +74,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"t":"msg","id":"\ud800","origin":"\u0000","ttl":1e999,"data":{"_ch":"c","_t":["a",7,"a"],"_d":[ ]}}`))
 	f.Add([]byte(`{"t":"pong","id":"x","origin":"o","data":{"pingId":"p","receivedAt":1.5}}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		was := bytes.Clone(in)
 		frame, err := Decode(in)
+		if !bytes.Equal(in, was) {
+			t.Fatal("what was decoded is no longer what it was")
+		}
 		if err != nil {
 			if !errors.Is(err, ErrFrame) {
 				t.Fatal(err)
