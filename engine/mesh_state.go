@@ -35,10 +35,3 @@ type MeshPeer struct {
 type MeshChange struct{ State MeshState }
 
 func (MeshChange) cost() int { return eventCost }
-
-// MeshState is the place of the peer that speaks for the seat; Epoch is 0 in a room
-// without cells. Changes come as MeshChange.
-func (a *Attachment) MeshState() MeshState { return MeshState{} }
-
-// MeshPeers is the sealed roster, sorted; nil in a room without cells.
-func (r *Room) MeshPeers() []MeshPeer { return nil }

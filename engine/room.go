@@ -86,6 +86,8 @@ type Room struct {
 	// syncs is the graph that the room is the sync room of; nil for a room of
 	// channels.
 	syncs *Memory
+	// cellsOff is RoomConfig.Cells for those who are not the actor.
+	cellsOff atomic.Bool
 
 	// What follows belongs to the actor.
 	identity  Identity
@@ -97,6 +99,7 @@ type Room struct {
 	readers   map[*Seat]struct{} // the seats of readers, which are no others' business
 	owned     map[string]int     // seats by owner
 	presence  presence
+	mesh      mesh
 	ended     *lru.LRU[tokenKey, error]
 	remotes   map[string]*remote // by peer id
 	pings     map[uint64]*relayedPing
@@ -136,7 +139,7 @@ type job struct {
 }
 
 func newRoom(n *Node, cfg RoomConfig) *Room {
-	return &Room{
+	r := &Room{
 		node:      n,
 		name:      cfg.Name,
 		password:  sha256.Sum256([]byte(cfg.Password)),
@@ -157,7 +160,10 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
+		mesh:      newMesh(cfg.Cells, cfg.CellSize),
 	}
+	r.cellsOff.Store(cfg.Cells == CellsOff)
+	return r
 }
 
 func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
@@ -176,7 +182,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 	}
 	id := newPeerID()
 	if cfg.Memory {
-		m, err := openMemory(r, cfg.Password, id)
+		m, err := openMemory(r, cfg.Password, id, cfg.Cells, cfg.CellSize)
 		if err != nil {
 			return nil, errors.Join(err, r.closeJournal())
 		}
@@ -203,6 +209,10 @@ func (r *Room) start(id, password, server string, begun func()) error {
 		r.server = r.host(server, TypeServer)
 		begun()
 		r.after(watchEvery, r.tick)
+		if r.mesh.on {
+			r.mesh.seals.Changed(r.now())
+			r.meshTickSoon()
+		}
 	})
 	return nil
 }
