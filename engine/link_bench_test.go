@@ -3,7 +3,9 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
@@ -52,3 +54,36 @@ func BenchmarkLink(b *testing.B) {
 	}
 }
 
+// A room that nobody uses costs one goroutine and little memory, an open link none
+// and little at each end: that of the network in memory included.
+func TestIdleLinksAreSmall(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		const nodes = 40
+		measure := func() (bytes, goroutines int) {
+			settle(time.Minute)
+			runtime.GC()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()
+		}
+		open := func(name func(i int) string) {
+			for i := range nodes {
+				serve(t, net, fmt.Sprint(i), engine.RoomConfig{Name: name(i)}, engine.Limits{})
+			}
+		}
+		empty, none := measure()
+		open(func(i int) string { return fmt.Sprint("alone ", i) })
+		alone, actors := measure()
+		open(func(int) string { return "linked" })
+		linked, after := measure()
+		const halves = nodes * (nodes - 1)
+		room, end := (alone-empty)/nodes, (linked-alone-(alone-empty))/halves
+		goroutines := after - actors - (actors - none)
+		t.Logf("%d bytes a room alone, %d more an end of a link", room, end)
+		if room > 60<<10 || end > 4<<10 || actors-none > nodes || goroutines != 0 {
+			t.Errorf("%d bytes and %d goroutines for %d rooms, %d bytes and %d goroutines for %d ends of links",
+				alone-empty, actors-none, nodes, end*halves, goroutines, halves)
+		}
+	})
+}
