@@ -29,6 +29,10 @@ type Network struct {
 	// again, without a Path: they, and those after them on their link, come two
 	// delays later.
 	Loss float64
+	// Census has announces and byes collected, and told as one engine.Census to all in a
+	// room, every so often. 0: each comes as it is, which among N peers are N² deliveries
+	// for every round of announces.
+	Census time.Duration
 	// Path is what links are made over; nil for links that only delay.
 	Path *Path
 	// Seed decides what befalls the packets. What a link's packets meet depends

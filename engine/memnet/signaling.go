@@ -16,6 +16,7 @@ const maxSignals = 4096
 type meeting struct {
 	all   map[*signalRoom]struct{}
 	hosts map[string][]*signalRoom // by peer id
+	census
 }
 
 // signalRoom is an endpoint's place in a room's signaling.
@@ -36,7 +37,7 @@ func (e *Endpoint) Open(room, password string, deliver func(engine.Signal)) (eng
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.meeting = n.rooms[room]; s.meeting == nil {
-		s.meeting = &meeting{make(map[*signalRoom]struct{}), make(map[string][]*signalRoom)}
+		s.meeting = &meeting{all: make(map[*signalRoom]struct{}), hosts: make(map[string][]*signalRoom)}
 		n.rooms[room] = s.meeting
 	}
 	s.meeting.all[s] = struct{}{}
@@ -98,6 +99,10 @@ func (s *signalRoom) publish(sig engine.Signal) {
 				other.give(sig)
 			}
 		}
+		return
+	}
+	if n.Census > 0 {
+		s.meeting.count(n, sig)
 		return
 	}
 	for other := range s.meeting.all {
