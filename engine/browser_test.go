@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
 	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
 )
@@ -159,6 +160,9 @@ func (l *pageLink) LinkFrame(b []byte) {
 	}
 	if m == nil {
 		return
+	}
+	if _, ok := cells.ParseChannel(m.Channel); ok {
+		return // a page without cells has no listener there
 	}
 	p := l.page
 	if p.hears != nil && !strings.HasPrefix(m.Channel, "@_") {

@@ -71,9 +71,10 @@ type PeerEvent struct {
 type Result struct {
 	Ref uint64 // the Outgoing.Ref
 	// Peer is the recipient; empty if an earlier process was killed while the
-	// message was on its way to links: some of their peers may not have it.
+	// message was on its way to links: some of their peers may not have it; or if it
+	// concerns many peers of a room with cells.
 	Peer string
-	Err  error // ErrTooLarge, ErrUnknownPeer, ErrPeerSlow, ErrPeerGone or ErrNotHeard
+	Err  error // ErrTooLarge, ErrUnknownPeer, ErrPeerSlow, ErrPeerGone, ErrNotHeard or ErrOtherCell
 }
 
 // Pong answers Seat.Ping. Err is ErrUnknownPeer, ErrPeerGone or

@@ -6,6 +6,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 )
 
 // hosted is a peer of the room that lives in this process. Its fields belong
@@ -20,6 +22,8 @@ type hosted struct {
 	announced  time.Time
 	announces  *rate.Limiter
 	announcing bool // soon
+	// role is its place in the sealed topology, old the one before, during the grace.
+	role, old *cells.Role
 
 	mu     sync.Mutex
 	nonces *lru.LRU[string, byte]
@@ -43,12 +47,14 @@ func (r *Room) host(id, typ string) *hosted {
 	r.hosted[h.id] = h
 	r.signaling.Host(h.id)
 	r.announce(h)
+	r.rosterChanged()
 	return h
 }
 
 // unhost takes a hosted peer out of the mesh.
 func (r *Room) unhost(h *hosted) {
 	delete(r.hosted, h.id)
+	r.rosterChanged()
 	r.signaling.Bye(h.id)
 	r.signaling.Unhost(h.id)
 	links := h.allLinks()

@@ -47,6 +47,7 @@ var (
 	ErrPeerSlow      = errors.New("too much is waiting for this peer already")
 	ErrPeerGone      = errors.New("the link to this peer ended")
 	ErrPingTimeout   = errors.New("no answer to the ping")
+	ErrOtherCell     = errors.New("this peer is in another cell, and takes there JSON and text only")
 	ErrNotHeard      = errors.New("this peer does not hear of the channel")
 	ErrTooMany       = errors.New("too many requests under way")
 )

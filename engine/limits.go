@@ -31,7 +31,7 @@ type Limits struct {
 	Window int
 	// RemotesPerRoom is the number of remote peers that a room remembers.
 	// When a new one is heard beyond it, the one that was silent for longest
-	// and has no link is forgotten. Default 4,096.
+	// and has no link is forgotten. Default 16,384.
 	RemotesPerRoom int
 	// Journal is the number of bytes that a room's journal holds, so that seats
 	// can be resumed. What is beyond it is given up, oldest first. Default 64
@@ -58,7 +58,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Pending, 8<<20)
 	set(&l.LinkPending, 8<<20)
 	set(&l.Window, 512<<10)
-	set(&l.RemotesPerRoom, 4_096)
+	set(&l.RemotesPerRoom, 16_384)
 	set(&l.Journal, 64<<20)
 	set(&l.Handshakes, 128)
 	if l.Graph <= 0 {
@@ -74,6 +74,9 @@ const (
 	// Browsers do so every 2.5 s; linked peers that announced every 60 s stayed
 	// in their rosters.
 	announceEvery = 20 * time.Second
+	// meshAnnounceEvery is the same in a room with cells, where most peers know of us
+	// by announces alone, and forget who is silent for 30 s.
+	meshAnnounceEvery = 10 * time.Second
 	// announceGap is the time between announces of a hosted peer while others
 	// keep coming; of a few that come after a pause, announceBurst, each is
 	// answered at once, since a page waits for it.

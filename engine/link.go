@@ -202,6 +202,7 @@ func (l *link) LinkFrame(b []byte) {
 	case m == nil:
 	case strings.HasPrefix(m.Channel, internalPrefix):
 		l.internal(m)
+	case l.meshFrame(m):
 	case l.room.syncs != nil:
 		c.messagesIn.Add(1)
 		l.room.syncs.heard(l, m)

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -42,8 +43,9 @@ type Memory struct {
 	// Of the sync room's actor.
 	replica   *graph.Replica
 	askers    map[*link]*asker
-	answering int  // answers under way
-	missed    bool // something that will be asked for again
+	far       *lru.LRU[string, *asker] // by peer id: without a link, in other cells
+	answering int                      // answers under way
+	missed    bool                     // something that will be asked for again
 	news      news
 	burials   *rate.Limiter // of messages that put back removals
 	trust     *trust
@@ -78,7 +80,7 @@ func (r *Room) SetAnonymousWrite(on bool) { r.anonymousWrite.Store(on) }
 
 // openMemory opens a room's graph, and its sync room, in which the server's peer
 // has the id that it has in the room itself, as a browser's does.
-func openMemory(app *Room, password, server string) (*Memory, error) {
+func openMemory(app *Room, password, server string, mode CellsMode, size int) (*Memory, error) {
 	dir, err := app.node.folder(app.name)
 	if err != nil {
 		return nil, err
@@ -94,9 +96,9 @@ func openMemory(app *Room, password, server string) (*Memory, error) {
 	}
 	m := &Memory{
 		app: app, store: kept, replica: graph.NewReplica(kept, kept.Last()), trust: trust,
-		askers: make(map[*link]*asker), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
+		askers: make(map[*link]*asker), far: newFar(), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
 	}
-	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password})
+	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password, Cells: mode, CellSize: size})
 	r.log = r.log.With("part", "memory")
 	r.syncs, m.room = m, r
 	_ = r.SetRules(nil) // it has none
@@ -114,10 +116,12 @@ func (r *Room) Remember(password string) error {
 		return nil
 	}
 	var server string
-	if !r.ask(func() { server = r.server.id }) {
+	var mode CellsMode
+	var size int
+	if !r.ask(func() { server, mode, size = r.server.id, r.mesh.mode, r.mesh.want }) {
 		return ErrClosed
 	}
-	m, err := openMemory(r, password, server)
+	m, err := openMemory(r, password, server, mode, size)
 	if err == nil {
 		r.memory.Store(m)
 	}

@@ -41,7 +41,8 @@ const (
 
 // asker is what is between the memory and a peer with a link.
 type asker struct {
-	link     *link
+	peer     string
+	link     *link // nil: it is in another cell
 	linked   time.Time
 	before   uint64 // the Seq of the graph then
 	asks     int
@@ -80,8 +81,9 @@ func (a *asker) all(q *question) bool { return q.since == 0 || a.answered > 0 }
 
 // linked greets a peer: it is asked what we lack.
 func (m *Memory) linked(l *link) {
-	a := &asker{link: l, linked: m.room.now(), before: m.store.Staged() + 1}
+	a := &asker{peer: l.pair.remote, link: l, linked: m.room.now(), before: m.store.Staged() + 1}
 	m.askers[l] = a
+	m.far.Remove(a.peer)
 	m.ask(a)
 }
 
@@ -95,13 +97,13 @@ func (m *Memory) unlinked(l *link) {
 func (m *Memory) gone(a *asker, at uint64) {
 	l := a.link
 	if a.answered > 0 && !a.short && !l.unsent && a.working == nil && a.waiting == nil && a.held == nil {
-		m.trust.left(l.pair.remote, at)
+		m.trust.left(a.peer, at)
 	}
 	delete(m.askers, l)
 }
 
 func (m *Memory) ask(a *asker) {
-	if m.askers[a.link] != a || a.spoke || a.asks == maxAsks {
+	if !m.there(a) || a.spoke || a.asks == maxAsks {
 		return
 	}
 	a.asks++
@@ -139,17 +141,17 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 		a.held = &at
 		m.room.after(replyTime, func() { m.replied(a) })
 	default:
-		m.queue(a, question{at: m.trust.asker(a.link.pair.remote, at, a.before)})
+		m.queue(a, question{at: m.trust.asker(a.peer, at, a.before)})
 	}
 }
 
 // replied goes on with a question that waited for the peer's own answer.
 func (m *Memory) replied(a *asker) {
 	a.replied = true
-	if a.held != nil && m.askers[a.link] == a {
+	if a.held != nil && m.there(a) {
 		at := *a.held
 		a.held = nil
-		m.queue(a, question{at: m.trust.asker(a.link.pair.remote, at, a.before)})
+		m.queue(a, question{at: m.trust.asker(a.peer, at, a.before)})
 	}
 }
 
@@ -212,7 +214,7 @@ func (m *Memory) queue(a *asker, q question) {
 
 // work begins as many answers as may be under way.
 func (m *Memory) work() {
-	for l, a := range m.askers {
+	for a := range m.everybody {
 		if m.answering >= maxAnswers || m.room.closing {
 			return
 		}
@@ -223,12 +225,12 @@ func (m *Memory) work() {
 		q.last = m.replica.Last()
 		a.waiting, a.working = nil, q
 		if a.all(q) {
-			m.trust.begin(l.pair.remote)
+			m.trust.begin(a.peer)
 		}
 		m.answering++
 		head := m.store.Staged()
 		m.room.tasks.Go(func() {
-			upTo, ok := m.answer(l, q, head)
+			upTo, ok := m.answer(a, q, head)
 			m.room.post(func() { m.answered(a, q, head, upTo, ok) })
 		})
 	}
@@ -244,7 +246,7 @@ func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
 	})
 	if ok {
 		if a.all(q) {
-			m.trust.end(a.link.pair.remote, upTo)
+			m.trust.end(a.peer, upTo)
 			a.answered, a.short = max(a.answered, upTo, 1), upTo < head
 		}
 		if q.covers(graph.Timestamp{}) {
@@ -255,7 +257,7 @@ func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
 		switch {
 		case upTo < head:
 			m.later(a, upTo)
-		case m.store.Staged() > head && !q.tail && m.askers[a.link] == a:
+		case m.store.Staged() > head && !q.tail && m.there(a):
 			m.queue(a, question{since: upTo, tail: true})
 		}
 	}
@@ -266,7 +268,7 @@ func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
 func (m *Memory) later(a *asker, upTo uint64) {
 	m.room.after(missedAgain, func() {
 		switch {
-		case m.askers[a.link] != a:
+		case !m.there(a):
 		case m.store.Head() > upTo:
 			m.queue(a, question{since: upTo, tail: true})
 		default:
@@ -277,13 +279,13 @@ func (m *Memory) later(a *asker, upTo uint64) {
 
 // answer tells a peer what it lacks of all up to head, or, where the disk fails, up to
 // what that has. It returns the Seq, and whether the peer has it.
-func (m *Memory) answer(l *link, q *question, head uint64) (uint64, bool) {
+func (m *Memory) answer(a *asker, q *question, head uint64) (uint64, bool) {
 	// The answer is made of what is on the disk.
 	if err := m.store.Wait(context.Background(), head); err != nil {
 		head = min(head, m.store.Head())
-		m.room.log.Warn("a peer is answered from before the disk failed", "peer", l.pair.remote, "error", err)
+		m.room.log.Warn("a peer is answered from before the disk failed", "peer", a.peer, "error", err)
 	}
-	return head, m.tell(l, q, head)
+	return head, m.tell(a, q, head)
 }
 
 // tell tells a peer what it lacks of the graph on the disk, which has all up to head.
@@ -291,19 +293,21 @@ func (m *Memory) answer(l *link, q *question, head uint64) (uint64, bool) {
 // Who shows that it knows something gets all that it lacks in one full state, if that
 // can be, as it answers one with what we lack. Others get operations, which are a tenth
 // less to send.
-func (m *Memory) tell(l *link, q *question, head uint64) bool {
-	s := &stream{memory: m, link: l}
+func (m *Memory) tell(a *asker, q *question, head uint64) bool {
+	s := &stream{memory: m, to: a}
 	fresh := q.covers(graph.Timestamp{})
-	if messages := m.whole.of(head); messages != nil && fresh {
+	if messages := m.whole.of(head); messages != nil && fresh && a.link != nil {
 		return s.putAll(messages)
 	}
 	answer, err := m.plan(q)
 	if err != nil {
-		m.room.log.Error("a peer is not answered", "peer", l.pair.remote, "error", err)
+		m.room.log.Error("a peer is not answered", "peer", a.peer, "error", err)
 		return false
 	}
 	if q.everything() && !fresh {
-		if data := answer.Whole(); data != nil {
+		if data := answer.Whole(); data != nil && a.link == nil {
+			return s.putFar(data) && s.flush()
+		} else if data != nil {
 			if frames, err := m.dense(data); err == nil {
 				return s.put(frames) && s.flush()
 			}
@@ -312,8 +316,14 @@ func (m *Memory) tell(l *link, q *question, head uint64) bool {
 	var said [][][]byte
 	for data, err := range answer.Batches(answerPiece) {
 		if err != nil {
-			m.room.log.Error("a peer is not answered to the end", "peer", l.pair.remote, "error", err)
+			m.room.log.Error("a peer is not answered to the end", "peer", a.peer, "error", err)
 			return false
+		}
+		if a.link == nil {
+			if !s.putFar(graph.Delta(data)) {
+				return false
+			}
+			continue
 		}
 		frames, err := m.dense(graph.Delta(data))
 		if err != nil {
@@ -327,7 +337,7 @@ func (m *Memory) tell(l *link, q *question, head uint64) bool {
 			said = append(said, frames)
 		}
 	}
-	if fresh && len(said) <= maxWholePieces {
+	if fresh && a.link != nil && len(said) <= maxWholePieces {
 		m.whole.keep(head, said)
 	}
 	return s.flush()

@@ -28,16 +28,21 @@ func (m *Memory) heard(l *link, f *frame.Message) {
 	}
 	// Of a link one message at most waits for the actor: read, it may be many times as
 	// large as it came.
-	m.room.ask(func() { m.take(l, &msg) })
+	m.room.ask(func() {
+		a := m.askers[l]
+		if a == nil {
+			m.room.node.counters.drop("graph: by a link that was replaced")
+			return
+		}
+		if len(msg.Ops) > 0 {
+			m.room.toCells(l, f)
+		}
+		m.take(a, &msg)
+	})
 }
 
 // take applies what a peer says and answers what it asks.
-func (m *Memory) take(l *link, msg *graph.Message) {
-	a := m.askers[l]
-	if a == nil {
-		m.room.node.counters.drop("graph: by a link that was replaced")
-		return
-	}
+func (m *Memory) take(a *asker, msg *graph.Message) {
 	a.spoke = true
 	buried := make(map[string]bool)
 	m.apply(buried, msg.Ops, true)
@@ -158,7 +163,8 @@ func (m *Memory) made(op graph.Op) {
 // broadcast tells the peers that are to be told, and returns those that were not, though
 // they could still be.
 func (m *Memory) broadcast(told func(*asker) bool, ops ...graph.Op) (later []*asker) {
-	frames, err := m.encode(graph.Delta(graph.Encode(ops...)))
+	data := graph.Delta(graph.Encode(ops...))
+	frames, err := m.encode(data)
 	if err != nil {
 		m.room.node.counters.drop("graph: too large for peers")
 		return nil
@@ -168,6 +174,7 @@ func (m *Memory) broadcast(told func(*asker) bool, ops ...graph.Op) (later []*as
 			later = append(later, a)
 		}
 	}
+	m.tellFar(data)
 	return later
 }
 

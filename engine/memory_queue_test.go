@@ -65,7 +65,7 @@ func TestMemoryTrust(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := &Memory{trust: trust, askers: map[*link]*asker{}}
-			a := &asker{link: &link{pair: &pair{remote: "AAAA"}}, answered: 10}
+			a := &asker{peer: "AAAA", link: &link{pair: &pair{remote: "AAAA"}}, answered: 10}
 			m.askers[a.link] = a
 			trust.end("AAAA", 10)
 			c.change(a)

@@ -12,7 +12,7 @@ const (
 // stream sends messages to a peer, of which two are under way at most.
 type stream struct {
 	memory *Memory
-	link   *link
+	to     *asker
 	under  []chan error
 }
 
@@ -24,7 +24,7 @@ func (s *stream) put(frames [][]byte) bool {
 	}
 	done, all := make(chan error, 1), len(frames)
 	for {
-		err := s.link.out.put(ChannelGraph, &outgoing{frames: frames, report: func(passed int, err error) {
+		err := s.to.link.out.put(ChannelGraph, &outgoing{frames: frames, report: func(passed int, err error) {
 			if err != nil || passed == all {
 				select {
 				case done <- err:

@@ -18,6 +18,8 @@ type MeshState struct {
 	Known   int // cells that are not empty
 	Peers   int // in the sealed roster
 	TTL     int
+	// Mixed means that some peers of the room use cells and some do not.
+	Mixed bool
 }
 
 // MeshPeer is the place of a peer of the sealed roster.
@@ -33,10 +35,3 @@ type MeshPeer struct {
 type MeshChange struct{ State MeshState }
 
 func (MeshChange) cost() int { return eventCost }
-
-// MeshState is the place of the peer that speaks for the seat; Epoch is 0 in a room
-// without cells. Changes come as MeshChange.
-func (a *Attachment) MeshState() MeshState { return MeshState{} }
-
-// MeshPeers is the sealed roster, sorted; nil in a room without cells.
-func (r *Room) MeshPeers() []MeshPeer { return nil }

@@ -7,9 +7,9 @@ import (
 )
 
 // ValidChannel tells whether applications may use a channel of this name: 1 to
-// 12 bytes of UTF-8 that do not begin with "@_".
+// 12 bytes of UTF-8 that do not begin with "@_", or ChannelMesh.
 func ValidChannel(name string) bool {
-	return frame.ValidName(name) && !strings.HasPrefix(name, internalPrefix)
+	return name == ChannelMesh || frame.ValidName(name) && !strings.HasPrefix(name, internalPrefix)
 }
 
 // posting is a message on its way into the room: of a seat, or of a link.
@@ -27,6 +27,7 @@ type posting struct {
 
 	link     *link
 	in       *frame.Message
+	mesh     *meshPosting // that brought it; nil: it came as a plain frame
 	progress *frame.Progress
 }
 
@@ -118,7 +119,7 @@ func (r *Room) flush() {
 // admit tells whether a message is to be passed on.
 func (r *Room) admit(p *posting) bool {
 	if p.link != nil {
-		if p.link.pair.live != p.link {
+		if p.mesh == nil && p.link.pair.live != p.link {
 			r.node.counters.drop("message: by a link that was replaced")
 			return false
 		}
@@ -143,6 +144,9 @@ func (r *Room) admit(p *posting) bool {
 
 // reachesLinks tells whether a seat's message goes to a remote peer.
 func (r *Room) reachesLinks(s *Seat, to []string) bool {
+	if r.mesh.on && to == nil {
+		return len(r.remotes) > 0
+	}
 	if to == nil {
 		for _, pair := range s.hosted.pairs {
 			if pair.known() {
@@ -151,7 +155,7 @@ func (r *Room) reachesLinks(s *Seat, to []string) bool {
 		}
 	}
 	for _, id := range to {
-		if pair := s.hosted.pairs[id]; pair != nil && pair.known() {
+		if pair := s.hosted.pairs[id]; pair != nil && pair.known() || r.inMesh(id) {
 			return true
 		}
 	}
@@ -179,6 +183,9 @@ func (p *posting) refuse() {
 // record is what the journal holds of a message.
 func (p *posting) record() record {
 	if l := p.link; l != nil {
+		if m := p.mesh; m != nil {
+			return record{from: m.from, to: m.to, listed: m.listed, channel: p.in.Channel, content: p.in.Content}
+		}
 		rec := record{from: l.pair.remote, to: toListed, channel: p.in.Channel, content: p.in.Content}
 		if h := l.pair.h; h == l.room.server {
 			rec.to = toServer
@@ -234,6 +241,13 @@ func (r *Room) send(p *posting) {
 		d = r.track(s, p.seq)
 	}
 	if o.To == nil { // seats have it
+		if r.mesh.on {
+			r.meshSend(p, d)
+			return
+		}
+		if o.Channel == ChannelMesh {
+			return
+		}
 		for _, pair := range s.hosted.pairs {
 			if pair.known() {
 				r.sendToPair(s, pair, o, p.frames, d)
@@ -242,6 +256,7 @@ func (r *Room) send(p *posting) {
 		return
 	}
 	done := make(map[string]struct{}, len(o.To))
+	var far []string
 	for _, to := range o.To {
 		other := r.local(to)
 		if other != nil && other != s {
@@ -260,12 +275,21 @@ func (r *Room) send(p *posting) {
 			other.push(p.message())
 			s.progressed(other.id, o)
 		} else if pair := s.hosted.pairs[to]; pair != nil && pair.known() {
+			if o.Channel == ChannelMesh {
+				s.push(Result{o.Ref, to, ErrNotHeard})
+				continue
+			}
 			r.sendToPair(s, pair, o, p.frames, d)
+		} else if r.inMesh(to) {
+			far = append(far, to)
 		} else if to == r.server.id {
 			s.progressed(to, o) // nobody listens there
 		} else {
 			s.push(Result{o.Ref, to, ErrUnknownPeer})
 		}
+	}
+	if far != nil {
+		r.meshSendTo(p, far, d)
 	}
 }
 
@@ -278,7 +302,12 @@ func (s *Seat) progressed(peer string, o *Outgoing) {
 
 // received passes on a message that came by a link.
 func (r *Room) received(p *posting) {
+	if p.mesh != nil {
+		r.receivedMesh(p)
+		return
+	}
 	l, m := p.link, p.in
+	r.toCells(l, m)
 	if p.progress != nil {
 		r.arriving(l, p.progress)
 	}

@@ -70,6 +70,10 @@ func (r *Room) onOffer(s Signal) {
 		return
 	}
 	r.see(s.From, s.Type)
+	if !r.keeps(h, s.From) {
+		r.node.counters.drop("offer: no place in the cells")
+		return
+	}
 	p := h.pair(s.From)
 	p.dialAt = r.now().Add(dialAfterOffer)
 	if a := p.attempt; a != nil && a.dialed && h.id > s.From {
@@ -107,6 +111,10 @@ func (r *Room) advance(p *pair) {
 	if p.offer == nil || p.live != nil || p.attempt != nil || !r.current(p) {
 		return
 	}
+	if !r.keeps(p.h, p.remote) {
+		p.offer = nil
+		return
+	}
 	now := r.now()
 	if now.Sub(p.offerTime) > offerLife {
 		p.offer = nil
@@ -127,6 +135,9 @@ func (r *Room) advance(p *pair) {
 // maybeDial makes an offer to a remote peer that announces itself but makes
 // none, which peers like ours never do. Browsers are left to dial.
 func (r *Room) maybeDial(p *pair) {
+	if r.mesh.on && (!answersOnly(p.remote) || !r.keeps(p.h, p.remote)) {
+		return // who uses cells offers, where a role wants it
+	}
 	now := r.now()
 	if p.dialAt.IsZero() {
 		p.dialAt = now
@@ -348,6 +359,7 @@ func (r *Room) linkOpened(l *link) {
 	}
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
 	r.sendWaiting(p)
+	r.meet(rem)
 	if r.syncs != nil {
 		r.syncs.linked(l)
 	}

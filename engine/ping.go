@@ -18,6 +18,8 @@ func (r *Room) ping(s *Seat, ref uint64, peer string) {
 		other.push(PingRequest{r.pingSeq})
 	} else if p := s.hosted.pairs[peer]; p != nil && p.live != nil {
 		p.live.pingFor(s, ref)
+	} else if r.inMesh(peer) {
+		r.pingFar(s, ref, peer)
 	} else if peer == r.server.id {
 		s.push(Pong{ref, peer, nil})
 	} else {

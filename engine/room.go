@@ -50,6 +50,10 @@ type RoomConfig struct {
 	// AnonymousWrite lets everybody in the room write to its graph, and not only
 	// those who have shown credentials. It is for who asks, the engine does not.
 	AnonymousWrite bool
+	// Cells says whether the room's peers form cells, and CellSize of how many peers, as
+	// it does to the pages; 0: as the frames of the others tell, and until then 10.
+	Cells    CellsMode
+	CellSize int
 }
 
 // Room is a GenosRTC room that this process takes part in.
@@ -82,6 +86,8 @@ type Room struct {
 	// syncs is the graph that the room is the sync room of; nil for a room of
 	// channels.
 	syncs *Memory
+	// cellsOff is RoomConfig.Cells for those who are not the actor.
+	cellsOff atomic.Bool
 
 	// What follows belongs to the actor.
 	identity  Identity
@@ -93,6 +99,7 @@ type Room struct {
 	readers   map[*Seat]struct{} // the seats of readers, which are no others' business
 	owned     map[string]int     // seats by owner
 	presence  presence
+	mesh      mesh
 	ended     *lru.LRU[tokenKey, error]
 	remotes   map[string]*remote // by peer id
 	pings     map[uint64]*relayedPing
@@ -132,7 +139,7 @@ type job struct {
 }
 
 func newRoom(n *Node, cfg RoomConfig) *Room {
-	return &Room{
+	r := &Room{
 		node:      n,
 		name:      cfg.Name,
 		password:  sha256.Sum256([]byte(cfg.Password)),
@@ -153,7 +160,10 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
+		mesh:      newMesh(cfg.Cells, cfg.CellSize),
 	}
+	r.cellsOff.Store(cfg.Cells == CellsOff)
+	return r
 }
 
 func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
@@ -172,7 +182,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 	}
 	id := newPeerID()
 	if cfg.Memory {
-		m, err := openMemory(r, cfg.Password, id)
+		m, err := openMemory(r, cfg.Password, id, cfg.Cells, cfg.CellSize)
 		if err != nil {
 			return nil, errors.Join(err, r.closeJournal())
 		}
@@ -199,6 +209,10 @@ func (r *Room) start(id, password, server string, begun func()) error {
 		r.server = r.host(server, TypeServer)
 		begun()
 		r.after(watchEvery, r.tick)
+		if r.mesh.on {
+			r.mesh.seals.Changed(r.now())
+			r.meshTickSoon()
+		}
 	})
 	return nil
 }

@@ -11,6 +11,10 @@ type remote struct {
 	linked int
 	// gone means that it said goodbye; it is forgotten with its last link.
 	gone bool
+
+	kind  peerKind
+	asks  int // whether it uses cells
+	asked time.Time
 }
 
 // deliver takes what signaling brings.
@@ -52,6 +56,9 @@ func (r *Room) see(id, typ string) *remote {
 		rem = &remote{id: id}
 		r.remotes[id] = rem
 	}
+	if fresh || rem.gone {
+		r.rosterChanged()
+	}
 	rem.seen, rem.gone = r.now(), false
 	changed := typ != "" && typ != rem.typ
 	if changed {
@@ -68,6 +75,9 @@ func (r *Room) see(id, typ string) *remote {
 func (r *Room) onAnnounce(s Signal) {
 	r.see(s.From, s.Type)
 	for _, h := range r.hosted {
+		if t := r.mesh.topology; t != nil && t.Has(s.From) && !r.keeps(h, s.From) {
+			continue
+		}
 		p := h.pair(s.From)
 		switch {
 		case p.live != nil && p.live.author == s.Author || p.attempt != nil:
@@ -92,6 +102,7 @@ func (r *Room) onBye(s Signal) {
 		return // one for each relay
 	}
 	rem.gone = true
+	r.rosterChanged()
 	r.tellAll(peerEvent(PeerLost, rem.id, rem.typ))
 	for _, h := range r.hosted {
 		if p := h.pairs[rem.id]; p != nil {
@@ -107,6 +118,8 @@ func (r *Room) onBye(s Signal) {
 // waits of it.
 func (r *Room) forget(rem *remote) {
 	delete(r.remotes, rem.id)
+	r.rosterChanged()
+	r.mix()
 	for _, h := range r.hosted {
 		if p := h.pairs[rem.id]; p != nil && p.live == nil && p.attempt == nil {
 			p.giveUp()
@@ -163,7 +176,11 @@ func (r *Room) tick() {
 	defer r.after(watchEvery, r.tick)
 	now := r.now()
 	for _, h := range r.hosted {
-		if now.Sub(h.announced) > announceEvery-watchEvery/2 {
+		every := announceEvery
+		if r.mesh.on {
+			every = meshAnnounceEvery
+		}
+		if now.Sub(h.announced) > every-watchEvery/2 {
 			r.announceSoon(h)
 		}
 		for id, p := range h.pairs {
@@ -181,6 +198,9 @@ func (r *Room) tick() {
 			r.tellAll(peerEvent(PeerLost, rem.id, rem.typ))
 			r.forget(rem)
 		}
+	}
+	if r.mesh.on {
+		r.takeRoles()
 	}
 	r.expirePings(now)
 	r.watchTransfers(now)

@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/genosrtc/caddy-genosrtc/engine/cells"
+
 // SignalKind is what a signaling message is about.
 type SignalKind uint8
 
@@ -9,6 +11,7 @@ const (
 	Bye                            // a peer says it is leaving
 	Offer                          // a peer wants a link with one of ours
 	Answer                         // a peer takes up an offer of ours
+	Census                         // who is there, of all peers at once
 )
 
 // Signal is one signaling message that a relay brought.
@@ -30,6 +33,18 @@ type Signal struct {
 	// makes a new key at every page load, so that the same peer id with
 	// another author is a page that was loaded anew.
 	Author string
+	// Presence is that of a Census, which has nothing else.
+	Presence *Presence
+}
+
+// Presence is who is in a room, as a signaling that knows it by itself tells it: it
+// stands for the announces of all of them. It is shared by all who are told, and must
+// not be changed.
+type Presence struct {
+	// Topology is that of all peers, for a cell size. It is made once.
+	Topology func(size int) *cells.Topology
+	// Joined and Left are who came and went since the Presence before.
+	Joined, Left []string
 }
 
 // Signaling carries announces, offers and answers between peers of a room.

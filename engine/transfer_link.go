@@ -44,6 +44,25 @@ func (t *transfer) addLink(peer string) {
 	}
 }
 
+// addFar refuses the payload to the peers of other cells, which can only get what fits
+// a frame of the mesh: that is a message, and no transfer.
+func (t *transfer) addFar() {
+	if t.what.Channel == ChannelMesh {
+		return
+	}
+	named := 0
+	for id := range t.room.remotes {
+		if p := t.from.hosted.pairs[id]; p != nil && p.live != nil || !t.room.inMesh(id) {
+			continue
+		}
+		if named++; named > maxMeshResults {
+			t.result("", ErrOtherCell, "")
+			return
+		}
+		t.result(id, ErrOtherCell, "")
+	}
+}
+
 // assemble keeps the part of a chunk that the assembly waits for.
 func (t *transfer) assemble(c *TransferChunk) {
 	a, end := t.links, c.Offset+uint64(len(c.Data))

@@ -113,10 +113,11 @@ func (t *transfer) address() {
 			}
 		}
 		for id, p := range s.hosted.pairs {
-			if p.live != nil {
+			if p.live != nil && t.what.Channel != ChannelMesh {
 				t.addLink(id)
 			}
 		}
+		t.addFar()
 		return
 	}
 	done := make(map[string]struct{}, len(t.what.To))
@@ -131,8 +132,12 @@ func (t *transfer) address() {
 			} else {
 				t.result(to, ErrNotHeard, "")
 			}
+		} else if t.what.Channel == ChannelMesh && r.remotes[to] != nil {
+			t.result(to, ErrNotHeard, "")
 		} else if p := s.hosted.pairs[to]; p != nil && p.live != nil {
 			t.addLink(to)
+		} else if r.inMesh(to) {
+			t.result(to, ErrOtherCell, "")
 		} else if to == r.server.id {
 			t.result(to, ErrRefused, "the server itself takes no transfers")
 		} else {
@@ -161,6 +166,8 @@ func transferReason(err error) string {
 		return "recipient busy"
 	case ErrCorrupt:
 		return "corrupt"
+	case ErrOtherCell:
+		return "recipient in another cell"
 	case ErrNotHeard:
 		return "not for the recipient"
 	}

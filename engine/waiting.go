@@ -68,7 +68,7 @@ func (r *Room) expect(p *pair, l *link, left []*outgoing) {
 			p.waiting.push(m)
 		}
 	}
-	if rem := r.remotes[p.remote]; l.left.Load() || rem == nil || rem.gone || !r.current(p) {
+	if rem := r.remotes[p.remote]; l.left.Load() || rem == nil || rem.gone || !r.current(p) || !r.keeps(p.h, p.remote) {
 		p.giveUp()
 		return
 	}

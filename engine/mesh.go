@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+)
+
+// mesh is a room's part in the cells of its peers (docs/protocol.md, "Cells"). The
+// hosted peers have one census, one seal and one memory of what passed: they are one
+// body with many places. It belongs to the room's actor.
+type mesh struct {
+	mode CellsMode
+	want int  // peers a cell as configured; 0: as the frames of others tell
+	on   bool // the room has cells
+	size int  // peers a cell
+
+	seals    cells.Seals
+	topology *cells.Topology // sealed; nil: never
+	sealed   time.Time
+	epoch    uint64
+	given    *Presence // who is there, if signaling tells it
+
+	seen    cells.Seen
+	seq     uint64 // of frames of ours
+	claims  *lru.LRU[string, int]
+	pings   map[string]meshPing
+	pong    time.Time // when a peer was last known to use cells
+	ticking bool
+	mixed   bool
+}
+
+// maxClaims is how many peers' words on their cells are remembered.
+const maxClaims = 256
+
+func newMesh(mode CellsMode, size int) mesh {
+	claims, err := lru.NewLRU[string, int](maxClaims, nil)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	m := mesh{mode: mode, want: size, claims: claims, pings: make(map[string]meshPing)}
+	m.on, m.size = mode == CellsOn, m.cellSize()
+	return m
+}
+
+func (m *mesh) cellSize() int {
+	if m.want > 0 {
+		return m.want
+	}
+	return cells.DefaultSize
+}
+
+// SetCells changes RoomConfig.Cells and CellSize from now on.
+func (r *Room) SetCells(mode CellsMode, size int) {
+	r.cellsOff.Store(mode == CellsOff)
+	r.post(func() {
+		m := &r.mesh
+		if m.mode == mode && m.want == size {
+			return
+		}
+		m.mode, m.want, m.size = mode, size, 0
+		m.size = m.cellSize()
+		m.topology, m.epoch = nil, 0
+		m.claims.Purge()
+		switch {
+		case mode == CellsOff && m.on:
+			r.leaveCells()
+		case mode == CellsOn && !m.on:
+			r.useCells()
+		}
+		m.seals.Changed(r.now())
+	})
+	if m := r.memory.Load(); m != nil {
+		m.room.SetCells(mode, size)
+	}
+}
+
+// peerKind is how a remote peer takes part in a room.
+type peerKind uint8
+
+const (
+	kindUnknown peerKind = iota
+	kindCells            // it was heard to use cells
+	kindFull             // it does not: it is linked with everybody, and hears no mesh frames
+)
+
+// useCells has the room have cells from now on.
+func (r *Room) useCells() {
+	m := &r.mesh
+	m.on, m.pong = true, r.now()
+	m.seals.Changed(r.now())
+	r.log.Info("the room has cells")
+	r.meshTickSoon()
+	r.withPartner(func(other *Room) {
+		if !other.mesh.on && other.mesh.mode == CellsAuto {
+			other.useCells()
+		}
+	})
+}
+
+// leaveCells has the room be without cells from now on.
+func (r *Room) leaveCells() {
+	m := &r.mesh
+	m.on, m.mixed, m.topology, m.epoch, m.size = false, false, nil, 0, m.cellSize()
+	m.claims.Purge()
+	for _, h := range r.hosted {
+		h.role, h.old = nil, nil
+		r.announceSoon(h)
+	}
+	r.log.Info("the room has no cells any more")
+	r.tellMesh()
+}
+
+// withPartner runs f in the actor of the other room of the database, if this process
+// takes part in both. Nobody waits for it.
+func (r *Room) withPartner(f func(other *Room)) {
+	var other *Room
+	if r.syncs != nil {
+		other = r.syncs.app
+	} else if m := r.memory.Load(); m != nil {
+		other = m.room
+	}
+	if other != nil && !r.closing {
+		r.tasks.Go(func() { other.post(func() { f(other) }) })
+	}
+}
+
+// setKind notes how a remote peer takes part.
+func (r *Room) setKind(rem *remote, k peerKind) {
+	m := &r.mesh
+	if k == kindCells {
+		m.pong = r.now()
+	}
+	if rem.kind == k || m.mode == CellsOff {
+		return
+	}
+	rem.kind = k
+	switch {
+	case k == kindCells && !m.on:
+		r.useCells()
+	case k == kindFull && m.on:
+		for _, h := range r.hosted { // it was kept out until now
+			r.announceSoon(h)
+		}
+	}
+	r.mix()
+	id := rem.id
+	r.withPartner(func(other *Room) {
+		if rem := other.remotes[id]; rem != nil {
+			other.setKind(rem, k)
+		}
+	})
+}
+
+// mix notices whether the room has peers of both kinds.
+func (r *Room) mix() {
+	m := &r.mesh
+	var kinds [kindFull + 1]int
+	for _, rem := range r.remotes {
+		kinds[rem.kind]++
+	}
+	mixed := m.on && kinds[kindCells] > 0 && kinds[kindFull] > 0
+	switch {
+	case mixed && !m.mixed:
+		r.log.Warn("some peers use cells and some do not: what they say is carried between them", "cells", kinds[kindCells], "full", kinds[kindFull])
+	case m.mixed && !mixed:
+		r.log.Info("all peers are of one kind again")
+	default:
+		return
+	}
+	m.mixed = mixed
+	r.tellMesh()
+}
+
+func (r *Room) meshTickSoon() {
+	if !r.mesh.ticking {
+		r.mesh.ticking = true
+		r.after(cells.Tick, r.meshTick)
+	}
+}
+
+// meshTick is the mesh's regular round, while there is something to look after.
+func (r *Room) meshTick() {
+	m := &r.mesh
+	m.ticking = false
+	if r.closing || m.mode == CellsOff {
+		return
+	}
+	now := r.now()
+	asking := r.askKinds(now)
+	if m.on && m.mode == CellsAuto && now.Sub(m.pong) > cells.Suspicion && !r.anyone(kindCells) {
+		r.leaveCells()
+	}
+	if m.on {
+		r.census(now)
+		if m.seals.Due(now) {
+			r.seal(now)
+		}
+		r.expireMeshPings(now)
+	}
+	if m.on || asking {
+		r.meshTickSoon()
+	}
+}
+
+func (r *Room) anyone(k peerKind) bool {
+	for _, rem := range r.remotes {
+		if rem.kind == k && !rem.gone {
+			return true
+		}
+	}
+	return false
+}
+
+// MeshState is the place of the peer that speaks for the seat; Epoch is 0 in a room
+// without cells. Changes come as MeshChange.
+func (a *Attachment) MeshState() (state MeshState) {
+	a.seat.room.ask(func() { state = a.seat.room.meshState(a.seat.hosted) })
+	return state
+}
+
+// MeshPeers is the sealed roster, sorted; nil in a room without cells.
+func (r *Room) MeshPeers() (peers []MeshPeer) {
+	r.ask(func() {
+		t := r.mesh.topology
+		if !r.mesh.on || t == nil {
+			return
+		}
+		for _, id := range t.IDs() {
+			peers = append(peers, MeshPeer{id, t.Cell(id), t.IsBridge(id), t.Bridges(id)})
+		}
+	})
+	return peers
+}
+
+func (r *Room) meshState(h *hosted) MeshState {
+	m := &r.mesh
+	s := MeshState{Peer: h.id, Mixed: m.mixed}
+	if !m.on || h.role == nil {
+		return s
+	}
+	t := m.topology
+	s.Epoch, s.Cell, s.Bridge, s.Bridges = m.epoch, h.role.Cell, h.role.Bridge, t.Bridges(h.id)
+	s.Size, s.Cells, s.Known, s.Peers, s.TTL = m.size, t.Cells(), t.Known(), t.Len(), t.TTL()
+	return s
+}
+
+// tellMesh tells all seats of their places.
+func (r *Room) tellMesh() {
+	for _, h := range r.hosted {
+		change := MeshChange{r.meshState(h)}
+		for s := range h.seats {
+			s.push(change)
+		}
+	}
+}

@@ -1,0 +1,325 @@
+package engine
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+	"github.com/genosrtc/caddy-genosrtc/engine/frame"
+)
+
+// meshFrame reads a message as a frame of the mesh. It reports false for a message of
+// an application, whose channel may have a name like those of cells.
+func (l *link) meshFrame(m *frame.Message) bool {
+	cell, ok := cells.ParseChannel(m.Channel)
+	if !ok || m.Content.Kind == Binary || l.room.cellsOff.Load() {
+		return false
+	}
+	data := m.Content.Data
+	if m.Content.Kind == JSON && len(data) > 0 && data[0] == '"' {
+		var text string
+		if json.Unmarshal(data, &text) != nil {
+			return false
+		}
+		data = []byte(text)
+	}
+	f, err := cells.Decode(data)
+	if err != nil {
+		return false
+	}
+	// Of a link one frame at most waits for the actor, as what it says may be large.
+	l.room.ask(func() { l.room.onMeshFrame(l, cell, &f) })
+	return true
+}
+
+// onMeshFrame takes a frame that came by a link on the channel of a cell.
+func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
+	c := &r.node.counters
+	m := &r.mesh
+	rem := r.remotes[l.pair.remote]
+	if l.pair.live != l || rem == nil {
+		c.drop("mesh: by a link that was replaced")
+		return
+	}
+	if r.local(f.Origin) != nil || r.hosted[f.Origin] != nil {
+		c.drop("mesh: claims a hosted peer")
+		return
+	}
+	// A server like ours pings to find out, and does not know itself.
+	if f.Kind != "ping" || !answersOnly(rem.id) {
+		r.setKind(rem, kindCells)
+	}
+	if f.OriginCell >= 0 && f.Kind != "ping" {
+		r.claim(f.Origin, f.OriginCell)
+	}
+	switch {
+	case !m.on && f.Kind != "ping":
+		c.drop("mesh: the room has no cells")
+		return
+	case !l.pair.h.serves(cell):
+		c.drop("mesh: not on our channel")
+		return
+	case !m.seen.Add(f.ID):
+		c.meshCopies.Add(1)
+		return
+	}
+	c.meshFrames.Add(1)
+	switch f.Kind {
+	case "msg":
+		r.meshMessage(l, f)
+	case "ping":
+		if r.answerPing(f) {
+			return
+		}
+	case "pong":
+		r.onPong(f)
+	default:
+		c.drop("mesh: unknown kind of frame")
+		return
+	}
+	r.passOn(f, cell, l.pair.remote)
+}
+
+// serves tells whether a hosted peer is to hear the channel of a cell: its own, or as a
+// bridge a neighbour's. Before its first seal it hears all.
+func (h *hosted) serves(cell int) bool {
+	if h.role == nil {
+		return true
+	}
+	for _, role := range []*cells.Role{h.role, h.old} {
+		if role != nil && (role.Cell == cell || role.Bridge && slices.Contains(role.Neighbours, cell)) {
+			return true
+		}
+	}
+	return false
+}
+
+// passOn has all hosted peers that are bridges pass a frame on which came from outside
+// on the channel of a cell.
+func (r *Room) passOn(f *cells.Frame, cell int, from string) {
+	if f.TTL == 0 || !r.mesh.on || r.mesh.topology == nil {
+		return
+	}
+	next := *f
+	if next.TTL--; f.TTL < 0 {
+		next.TTL = r.mesh.topology.TTL() - 1
+	}
+	s := spreading{room: r, frame: &next, except: [2]string{from, f.Origin}}
+	for _, h := range r.hosted {
+		for _, w := range h.ways(cell) {
+			r.node.counters.meshPassed.Add(1)
+			s.out(h, w)
+		}
+	}
+}
+
+// originate sends a frame of ours, from a hosted peer. The bridges among the others
+// have it at once.
+func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
+	m := &r.mesh
+	f.OriginCell, f.TTL = 0, 5 // before the first seal all are in one cell
+	if f.Origin == "" {
+		f.Origin = h.id
+	}
+	if f.ID == "" {
+		m.seq++
+		f.ID = cells.NewID(f.Origin, r.now(), m.seq)
+	}
+	m.seen.Add(f.ID)
+	s := spreading{room: r, frame: f, origin: o, except: [2]string{f.Origin}}
+	if h.role == nil {
+		w := way{}
+		for id, p := range h.pairs {
+			if p.live != nil {
+				w.to = append(w.to, id)
+			}
+		}
+		s.out(h, w)
+		return
+	}
+	f.OriginCell, f.TTL = h.role.Cell, h.role.TTL
+	for _, w := range h.ownWays() {
+		s.out(h, w)
+	}
+	next := *f
+	next.TTL--
+	s.frame, s.payload = &next, nil
+	for _, other := range r.hosted {
+		for _, w := range other.ways(h.role.Cell) {
+			s.out(other, w)
+		}
+	}
+}
+
+// way is the channel of a cell, and who is to hear of a frame on it.
+type way struct {
+	cell int
+	to   []string
+}
+
+// ownWays are those of what a hosted peer has to say itself, in its own cell. During
+// the grace after a seal those are served too that hear it by its old role.
+func (h *hosted) ownWays() []way {
+	ways := []way{{h.role.Cell, h.role.Audience[h.role.Cell]}}
+	if h.old != nil {
+		ways = addWay(ways, h.old.Cell, h.old.Audience[h.old.Cell])
+	}
+	return ways
+}
+
+// ways are those of a frame that came on the channel of a cell: a bridge takes it to its
+// own cell and to all neighbours.
+func (h *hosted) ways(came int) (ways []way) {
+	for _, role := range []*cells.Role{h.role, h.old} {
+		if role == nil || !role.Bridge {
+			continue
+		}
+		for _, cell := range append([]int{role.Cell}, role.Neighbours...) {
+			if cell != came {
+				ways = addWay(ways, cell, role.Audience[cell])
+			}
+		}
+	}
+	return ways
+}
+
+func addWay(ways []way, cell int, to []string) []way {
+	for i, w := range ways {
+		if w.cell != cell {
+			continue
+		}
+		all := slices.Clip(w.to)
+		for _, id := range to {
+			if !slices.Contains(w.to, id) {
+				all = append(all, id)
+			}
+		}
+		ways[i].to = all
+		return ways
+	}
+	return append(ways, way{cell, to})
+}
+
+// origin is whose message a frame carries, who is told of what becomes of it.
+type origin struct {
+	seat      *Seat
+	ref       uint64
+	progress  bool
+	redeliver bool
+	delivery  *delivery
+	carried   *carried // nil: nobody wants to know
+}
+
+// spreading is a frame on its way out, by several channels.
+type spreading struct {
+	room    *Room
+	frame   *cells.Frame
+	payload []byte // of frame
+	origin  *origin
+	except  [2]string // the peers that have it
+}
+
+// out gives the frame to those of a way that h has, or is to have, a link with.
+func (s *spreading) out(h *hosted, w way) {
+	r := s.room
+	var frames [][]byte
+	channel := cells.Channel(w.cell)
+	for _, id := range w.to {
+		rem := r.remotes[id]
+		if rem == nil || rem.kind == kindFull || slices.Contains(s.except[:], id) {
+			continue
+		}
+		p := h.pairs[id]
+		if (p == nil || p.live == nil) && !h.role.Keeps(id) {
+			continue
+		}
+		if frames == nil {
+			if s.payload == nil {
+				s.payload = s.frame.Append(nil)
+			}
+			var err error
+			if frames, err = frame.Encode(channel, h.nextNonce(channel), Content{Kind: Text, Data: s.payload}); err != nil {
+				s.tooLarge()
+				return
+			}
+		}
+		s.put(h.pair(id), &outgoing{channel: channel, frames: frames})
+	}
+}
+
+func (s *spreading) tooLarge() {
+	s.room.node.counters.drop("mesh: too large for a frame")
+	if o := s.origin; o != nil && o.seat != nil {
+		o.seat.push(Result{o.ref, "", ErrTooLarge})
+	}
+}
+
+// put gives a frame to a pair. Where the link that the role wants is not there yet, it
+// waits for it: of a frame that comes twice a peer takes one.
+func (s *spreading) put(p *pair, m *outgoing) {
+	r := s.room
+	if o := s.origin; o != nil {
+		m.seat, m.ref, m.progress, m.redeliver, m.delivery = o.seat, o.ref, o.progress, o.redeliver, o.delivery
+		o.delivery.begin()
+		if o.carried != nil {
+			m.report = o.carried.by(len(m.frames))
+		}
+	}
+	err := ErrPeerGone
+	if p.live != nil {
+		err = p.live.out.put(m.channel, m)
+	}
+	if err == ErrPeerGone && p.h.role.Keeps(p.remote) {
+		r.expectRole(p)
+		err = r.wait(p, m)
+	}
+	if err != nil {
+		if m.seat == nil {
+			r.node.counters.drop("mesh: a link does not take what is to pass")
+		}
+		m.failed(p.remote, err)
+	}
+}
+
+// expectRole has a pair hold what is sent until its link opens, as its role says that
+// it will.
+func (r *Room) expectRole(p *pair) {
+	if p.waiting != nil {
+		return
+	}
+	w := new(waiting)
+	p.waiting = w
+	w.stop = r.after(waitTime, func() {
+		if p.waiting == w {
+			p.giveUp()
+		}
+	})
+}
+
+// claim notes the cell that a peer says it is in. If that is not what we think, the
+// cells have another size than we thought.
+func (r *Room) claim(id string, cell int) {
+	m := &r.mesh
+	m.claims.Add(id, cell)
+	if m.want > 0 || m.topology == nil || m.topology.Cell(id) == cell || m.given != nil {
+		return
+	}
+	claims := make(map[string]int, m.claims.Len())
+	for _, id := range m.claims.Keys() {
+		if m.topology.Has(id) {
+			claims[id], _ = m.claims.Peek(id)
+		}
+	}
+	size, ok := cells.Infer(m.topology.IDs(), claims, m.size)
+	if ok && size != m.size {
+		r.log.Info("the room's cells have another size", "size", size)
+		m.size = size
+		m.seals.Changed(r.now())
+		r.withPartner(func(other *Room) {
+			if other.mesh.want == 0 && other.mesh.size != size {
+				other.mesh.size = size
+				other.mesh.seals.Changed(other.now())
+			}
+		})
+	}
+}

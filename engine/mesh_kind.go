@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+)
+
+// Whether a page uses cells is not on the wire until it has something to say. It is
+// asked: who uses cells answers a ping of the mesh on the channel of its cell, which
+// before its first seal is the first one, and to others the ping is a message on a
+// channel without listeners.
+
+// maxKindAsks is how often a peer is asked that does not answer. Then it uses no cells.
+const maxKindAsks = 4
+
+// kindChannels are how many channels it is asked on each time, from the first on: which
+// is that of its cell is not known while the size of cells is not.
+var kindChannels = [maxKindAsks]int{1, 4, 16, 64}
+
+// askKinds asks the linked peers of which it is not known how they take part. It reports
+// whether there are any.
+func (r *Room) askKinds(now time.Time) (asking bool) {
+	for _, rem := range r.remotes {
+		if rem.kind != kindUnknown || rem.linked == 0 || answersOnly(rem.id) {
+			continue
+		}
+		asking = true
+		if now.Sub(rem.asked) >= cells.Tick {
+			r.askKind(rem)
+		}
+	}
+	return asking
+}
+
+func (r *Room) askKind(rem *remote) {
+	if rem.asks >= maxKindAsks {
+		r.setKind(rem, kindFull)
+		return
+	}
+	h, p := r.server, r.server.pairs[rem.id]
+	if p == nil || p.live == nil { // by any other
+		for _, h = range r.hosted {
+			if p = h.pairs[rem.id]; p != nil && p.live != nil {
+				break
+			}
+		}
+	}
+	if p == nil || p.live == nil {
+		return
+	}
+	channels := make(map[int]struct{})
+	if t := r.mesh.topology; t != nil && t.Has(rem.id) {
+		channels[t.Cell(rem.id)] = struct{}{}
+	}
+	for c := range min(kindChannels[rem.asks], max(1, len(r.remotes)+len(r.hosted))) {
+		channels[c] = struct{}{}
+	}
+	rem.asks, rem.asked = rem.asks+1, r.now()
+	ping := cells.AppendPing(nil, cells.Ping{ID: h.id + "-" + rem.id, Target: rem.id})
+	for c := range channels {
+		r.sendFrame(h, p, c, &cells.Frame{Kind: "ping", Data: ping})
+	}
+}
+
+// meet begins to ask a peer that has got a link.
+func (r *Room) meet(rem *remote) {
+	if r.mesh.mode == CellsOff || rem.kind != kindUnknown || answersOnly(rem.id) {
+		return
+	}
+	if rem.asks == 0 {
+		r.askKind(rem)
+	}
+	r.meshTickSoon()
+}
