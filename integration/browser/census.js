@@ -2,13 +2,15 @@
 
 const QUIET = 2_000
 const MAX_WAIT = 10_000
-const SILENCE = 30_000
+const SILENCE = 90_000
+const SUSPICION = 30_000
 
 /** Census counts the peers that announce themselves. Times are in ms. */
 export class Census {
   #heard = new Map() // peer → when it last announced itself
-  #first = 0 // the first change since the last seal, or 0
+  #first = 0 // when somebody came or said goodbye, the first since the last seal, or 0
   #last = 0
+  #missed = 0 // when somebody was missed, the first since the last seal, or 0
 
   heard(peer, now) {
     if (!this.#heard.has(peer)) this.#change(now)
@@ -22,9 +24,15 @@ export class Census {
 
   /** due returns the peers to seal, or null if it is not the time. */
   due(now) {
-    for (const [peer, heard] of this.#heard) if (now - heard > SILENCE) this.lost(peer, now)
-    if (!this.#first || (now - this.#last < QUIET && now - this.#first < MAX_WAIT)) return null
-    this.#first = 0
+    for (const [peer, heard] of this.#heard) {
+      if (now - heard < SILENCE) continue
+      this.#heard.delete(peer)
+      this.#missed ||= now
+    }
+    const urgent = this.#first && (now - this.#last >= QUIET || now - this.#first >= MAX_WAIT)
+    const suspect = this.#missed && now - this.#missed >= SUSPICION
+    if (!urgent && !suspect) return null
+    this.#first = this.#missed = 0
     return [...this.#heard.keys()]
   }
 

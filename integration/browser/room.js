@@ -43,7 +43,7 @@ export class Room {
         links: this.#links,
         channel: name => this.#plain(name),
         deliver: (name, data, from) => this.#channels.get(name)?.deliver(data, from),
-        drop: peer => this.#drop(peer),
+        drop: peer => this.#links.get(peer)?.close(),
         emit: (...event) => this.#emit(...event),
       })
     }

@@ -39,6 +39,16 @@ export async function agree(participants, size, { silent = 0, timeout = 60_000 }
   return topology
 }
 
+/**
+ * fill opens pages, and has them join a room at the same time: whom GenosDB has pruned it links with
+ * badly for a while (docs/protocol.md, "Cells"), so that the first topology is to have them all.
+ */
+export async function fill(stage, room, count, { label = 'page', cells, channels }) {
+  const pages = await Promise.all(Array.from({ length: count }, (_, n) => stage.open(`${label} ${n + 1}`)))
+  await Promise.all(pages.map(page => page.join(room, { rtc: { relayUrls: [stage.server.relay], cells } }, channels)))
+  return pages
+}
+
 /** shape says how many there are in each cell. */
 export const shape = ({ cells }) => cells.map(members => members.length).join(' + ')
 
