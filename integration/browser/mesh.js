@@ -126,13 +126,14 @@ export class Mesh {
 
   #receive(cell, text) {
     const bridging = this.#bridging
-    if (cell !== this.#cell && !bridging.includes(cell)) return
+    // GenosDB takes what comes on the channel of cell 0 for its own cell's, wherever it is itself.
+    const own = cell === this.#cell || cell === 0
+    if (!own && !bridging.includes(cell)) return
     const frame = typeof text === 'string' ? JSON.parse(text) : text
     if (!this.#isNew(frame)) return
     this.#take(frame)
     if (!(frame.ttl > 0)) return
-    // What comes from cell 0 is taken for the own cell's, so that this cell does not get it: GenosDB's fault.
-    const onward = cell === this.#cell || cell === 0 ? bridging : [this.#cell, ...bridging.filter(next => next !== cell)]
+    const onward = own ? bridging : [this.#cell, ...bridging.filter(next => next !== cell)]
     for (const next of onward) this.#say(next, { ...frame, ttl: frame.ttl - 1 })
   }
 

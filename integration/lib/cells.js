@@ -10,6 +10,10 @@ import { until } from './until.js'
 
 const name = cell => `cell-${cell}`
 
+// An offer that came before the other side's seal is forgotten by it, and by its sender a minute and a
+// half later (docs/protocol.md, "Cells").
+const AGREE = 120_000
+
 // A copy of a message may take a longer way than the first.
 const LATE = 1_000
 
@@ -17,7 +21,7 @@ const LATE = 1_000
  * agree waits until all participants and `silent` others, such as the server's peer, are in one
  * topology, the pages have the links of their places and no other, and resolves with it.
  */
-export async function agree(participants, size, { silent = 0, timeout = 60_000 } = {}) {
+export async function agree(participants, size, { silent = 0, timeout = AGREE } = {}) {
   let topology, odd
   await until('all agree on one topology', async () => {
     const states = await Promise.all(participants.map(one => one.meshState()))
