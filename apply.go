@@ -105,6 +105,7 @@ func (s *Server) apply(cfg Config) error {
 				s.log.Error("the room's rules are not in effect", "room", room.Name, "error", err)
 			}
 			r.SetSeats(room.Seats)
+			r.SetCells(room.Cells, room.CellSize)
 			r.SetAnonymousWrite(room.AnonymousWrite)
 			if !room.Memory {
 				s.forget([]*engine.Room{r})

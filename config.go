@@ -60,8 +60,8 @@ type Config struct {
 
 // Room is a room that the server takes part in: the database name that an app
 // passes to gdb(name), the room's password, the identity of its sessions, the
-// channels on which browsers get what a lost link may have lost once more, and
-// what may be sent on channels.
+// channels on which browsers get what a lost link may have lost once more,
+// what may be sent on channels, and whether its peers link by cells.
 type Room = engine.RoomConfig
 
 // Rule says what may be sent on a channel of a room.
@@ -84,6 +84,16 @@ const (
 	IdentityServer  = engine.IdentityServer
 )
 
+// CellsMode says whether the peers of a room link by cells.
+type CellsMode = engine.CellsMode
+
+// By default a room has cells if the peers in it do.
+const (
+	CellsAuto = engine.CellsAuto
+	CellsOff  = engine.CellsOff
+	CellsOn   = engine.CellsOn
+)
+
 const defaultUDP = ":3478"
 
 // Validate tells what is wrong with the configuration, as far as that can be
@@ -99,6 +109,12 @@ func (c Config) Validate() error {
 		}
 		if room.AnonymousWrite && !room.Memory {
 			errs = append(errs, fmt.Errorf("room %q: anonymous write needs memory", room.Name))
+		}
+		switch {
+		case room.CellSize < 0:
+			errs = append(errs, fmt.Errorf("room %q: the cell size is negative", room.Name))
+		case room.CellSize > 0 && room.Cells == CellsOff:
+			errs = append(errs, fmt.Errorf("room %q: there is a cell size, but cells are off", room.Name))
 		}
 		for _, channel := range room.Redeliver {
 			if !engine.ValidChannel(channel) {

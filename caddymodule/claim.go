@@ -39,7 +39,7 @@ func (c *claim) add(s *site, rooms []genosrtc.Room) error {
 		case i < 0:
 			c.config.Rooms = append(c.config.Rooms, room)
 		case !reflect.DeepEqual(c.config.Rooms[i], room):
-			return fmt.Errorf("room %q is configured in another way by another site: password, identity, redeliver, durable, memory, anonymous, sessions and channels must be the same", room.Name)
+			return fmt.Errorf("room %q is configured in another way by another site: password, identity, redeliver, durable, memory, anonymous, cells, sessions and channels must be the same", room.Name)
 		}
 	}
 	s.claim = c

@@ -9,6 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/genosrtc/caddy-genosrtc"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
 // parseDirective makes a route of the directive. It is not registered as a
@@ -32,6 +35,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			durable
 //			memory
 //			anonymous write
+//			cells auto|off|on [<size>]
 //			channel <name> {
 //				max_size <size>
 //				rate     <messages>/<time>
@@ -173,6 +177,10 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 				return d.Errf("anonymous can only be write, not %q", what)
 			}
 			room.AnonymousWrite = true
+		case "cells":
+			if err := room.unmarshalCells(d); err != nil {
+				return err
+			}
 		case "sessions":
 			var n string
 			if !d.AllArgs(&n) {
@@ -183,10 +191,31 @@ func (h *Handler) unmarshalRoom(d *caddyfile.Dispenser) error {
 				return d.Errf("sessions of room %q: %q is not a positive number", room.Name, n)
 			}
 		default:
-			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable, memory, anonymous, sessions and channel", d.Val(), room.Name)
+			return d.Errf("unknown option %q of room %q: there are password, identity, redeliver, durable, memory, anonymous, cells, sessions and channel", d.Val(), room.Name)
 		}
 	}
 	h.Rooms = append(h.Rooms, room)
+	return nil
+}
+
+func (r *Room) unmarshalCells(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	r.Cells = args[0]
+	mode, err := engine.ParseCellsMode(r.Cells)
+	switch {
+	case err != nil:
+		return d.WrapErr(err)
+	case len(args) == 1:
+		return nil
+	case mode == genosrtc.CellsOff:
+		return d.Errf("cells off of room %q takes no size", r.Name)
+	}
+	if r.CellSize, err = strconv.Atoi(args[1]); err != nil || r.CellSize <= 0 {
+		return d.Errf("cells of room %q: %q is not a positive number of peers", r.Name, args[1])
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/genosrtc/caddy-genosrtc"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/handler"
 )
 
@@ -93,6 +94,15 @@ type Room struct {
 	// Whether everybody in the room may write to its graph over HTTP and by
 	// sessions. Default: false, only those who have shown credentials.
 	AnonymousWrite bool `json:"anonymous_write,omitempty"`
+
+	// Whether browsers link by cells, as with GenosDB's option `cells`, and not each
+	// with all others: `on`, `off`, or `auto`, which learns it from what they send.
+	// Default: `auto`.
+	Cells string `json:"cells,omitempty"`
+
+	// How many peers a cell is to have: the `cellSize` of the browsers. Default:
+	// learned from what they send, else 10.
+	CellSize int `json:"cell_size,omitempty"`
 
 	// What may be sent on channels. Default: anything, on all.
 	Channels []Channel `json:"channels,omitempty"`
@@ -197,6 +207,10 @@ func (h *Handler) rooms(repl *caddy.Replacer) ([]genosrtc.Room, error) {
 		}
 		slices.Sort(room.Redeliver) // to compare them
 		room.Durable, room.Memory, room.AnonymousWrite = r.Durable, r.Memory, r.AnonymousWrite
+		if room.Cells, err = engine.ParseCellsMode(cmp.Or(r.Cells, engine.CellsAuto.String())); err != nil {
+			return nil, fmt.Errorf("room %q: %w", room.Name, err)
+		}
+		room.CellSize = r.CellSize
 		for _, c := range r.Channels {
 			rule, err := c.rule(repl)
 			if err != nil {

@@ -41,7 +41,7 @@ var (
 	ErrJournal       = errors.New("the room's journal cannot be written")
 	ErrUnknownOffset = errors.New("the journal never had this offset")
 	ErrRoomFull      = errors.New("room has no place left")
-	ErrChannelName   = errors.New("channel name must be 1 to 12 bytes of UTF-8 and not begin with @_")
+	ErrChannelName   = errors.New("channel name must be 1 to 12 bytes of UTF-8 and not begin with @_, but for @_mesh")
 	ErrTooLarge      = errors.New("message needs more than 100 frames")
 	ErrUnknownPeer   = errors.New("no such peer is connected")
 	ErrPeerSlow      = errors.New("too much is waiting for this peer already")

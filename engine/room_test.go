@@ -228,7 +228,7 @@ func TestBadChannelsAndTargets(t *testing.T) {
 	bubble(t, func(t *testing.T, net *memnet.Network) {
 		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
 		c := join(t, room, engine.SeatConfig{})
-		for _, name := range []string{"", "thirteen_byte", "@_ping", "@_", "a\x00b", "\xff", "ñandúñandú12"} {
+		for _, name := range []string{"", "thirteen_byte", "@_ping", "@_", "@_meshes", "@_Mesh", "a\x00b", "\xff", "ñandúñandú12"} {
 			if err := c.Send(t.Context(), engine.Outgoing{Channel: name}); err != engine.ErrChannelName {
 				t.Errorf("channel %q: %v", name, err)
 			}

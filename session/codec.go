@@ -152,6 +152,10 @@ type writer interface {
 
 // encode writes a message by the uses of its operation.
 func encode(w writer, m *Message) {
+	if m.Place != nil {
+		writePlace(w, m.Place)
+		return
+	}
 	fields := uses[m.Op]
 	n := 1
 	for _, u := range fields {
@@ -197,6 +201,12 @@ func writeValue(w writer, v any) {
 		w.beginArray(len(*v))
 		for _, p := range *v {
 			writePeer(w, p)
+		}
+		w.endArray()
+	case *[]engine.MeshPeer:
+		w.beginArray(len(*v))
+		for i := range *v {
+			writeMeshPeer(w, &(*v)[i])
 		}
 		w.endArray()
 	case *Limits:

@@ -146,6 +146,27 @@ var golden = []struct {
 	{"unwatch", Message{Op: OpUnwatch, ID: 6},
 		`{"op":"unwatch","id":6}`,
 		"82 a26f70 a7756e7761746368 a26964 06"},
+	{"mesh, asked for", Message{Op: OpMesh, ID: 7},
+		`{"op":"mesh","id":7}`,
+		"82 a26f70 a46d657368 a26964 07"},
+	{"mesh, the place of a bridge",
+		Message{Op: OpMesh, Place: &engine.MeshState{Epoch: 3, Peer: "0k3", Cell: 2, Bridge: true, Bridges: []string{"cell-1"}, Size: 5, Cells: 4, Known: 3, Peers: 17, TTL: 9}},
+		`{"op":"mesh","epoch":3,"peer":"0k3","cellId":"cell-2","isBridge":true,"bridges":["cell-1"],"cellSize":5,"totalCells":4,"knownCells":3,"totalPeers":17,"dynamicTTL":9}`,
+		"8b a26f70 a46d657368 a565706f6368 03 a470656572 a3306b33 a663656c6c4964 a663656c6c2d32 a86973427269646765 c3 a762726964676573 91a663656c6c2d31" +
+			" a863656c6c53697a65 05 aa746f74616c43656c6c73 04 aa6b6e6f776e43656c6c73 03 aa746f74616c5065657273 11 aa64796e616d696354544c 09"},
+	{"mesh, a place in a mixed room",
+		Message{Op: OpMesh, Place: &engine.MeshState{Epoch: 3, Peer: "0k3", Size: 5, Cells: 1, Known: 1, Peers: 2, TTL: 5, Mixed: true}},
+		`{"op":"mesh","epoch":3,"peer":"0k3","cellId":"cell-0","isBridge":false,"bridges":[],"cellSize":5,"totalCells":1,"knownCells":1,"totalPeers":2,"dynamicTTL":5,"mixed":true}`,
+		"8c a26f70 a46d657368 a565706f6368 03 a470656572 a3306b33 a663656c6c4964 a663656c6c2d30 a86973427269646765 c2 a762726964676573 90" +
+			" a863656c6c53697a65 05 aa746f74616c43656c6c73 01 aa6b6e6f776e43656c6c73 01 aa746f74616c5065657273 02 aa64796e616d696354544c 05 a56d69786564 c3"},
+	{"mesh, no cells", Message{Op: OpMesh, Place: &engine.MeshState{Peer: "0k3"}},
+		`{"op":"mesh","epoch":0,"peer":"0k3"}`,
+		"83 a26f70 a46d657368 a565706f6368 00 a470656572 a3306b33"},
+	{"mesh, a roster", Message{Op: OpMesh, ID: 7, Roster: []engine.MeshPeer{{ID: "0k3", Cell: 0, Bridge: true, Bridges: []string{"cell-1"}}, {ID: "2Bx", Cell: 1}}, More: true},
+		`{"op":"mesh","id":7,"roster":[{"peer":"0k3","cellId":"cell-0","isBridge":true,"bridges":["cell-1"]},{"peer":"2Bx","cellId":"cell-1","isBridge":false,"bridges":[]}],"more":true}`,
+		"84 a26f70 a46d657368 a26964 07 a6726f73746572 92" +
+			" 84 a470656572 a3306b33 a663656c6c4964 a663656c6c2d30 a86973427269646765 c3 a762726964676573 91a663656c6c2d31" +
+			" 84 a470656572 a3324278 a663656c6c4964 a663656c6c2d31 a86973427269646765 c2 a762726964676573 90 a46d6f7265 c3"},
 }
 
 func TestGolden(t *testing.T) {
@@ -213,6 +234,7 @@ func TestDecode(t *testing.T) {
 		"ping":                {fields{"op": "ping", "id": 0}, Message{Op: OpPing}},
 		"ping a peer":         {fields{"op": "ping", "id": 2, "peer": "p"}, Message{Op: OpPing, ID: 2, Peer: "p"}},
 		"pong":                {fields{"op": "pong", "id": 2}, Message{Op: OpPong, ID: 2}},
+		"mesh":                {fields{"op": "mesh", "id": 7, "roster": []any{1}, "epoch": "x"}, Message{Op: OpMesh, ID: 7}},
 		"leave":               {fields{"op": "leave"}, Message{Op: OpLeave}},
 		"unknown fields":      {fields{"op": "leave", "x": fields{"y": []any{1, nil}}, "data": []any{}, "seq": "not ours"}, Message{Op: OpLeave}},
 	} {
@@ -266,6 +288,7 @@ func TestDecodeFaults(t *testing.T) {
 		"begin, size":         {fields{"op": "begin", "transfer": 1, "size": -1}, CodeBadTransfer, 0},
 		"end, hash":           {fields{"op": "end", "transfer": 1, "hash": 1}, CodeBadTransfer, 0},
 		"ping without id":     {fields{"op": "ping"}, CodeBadMessage, 0},
+		"mesh without id":     {fields{"op": "mesh"}, CodeBadMessage, 0},
 		"ping with a string":  {fields{"op": "ping", "id": "1"}, CodeBadMessage, 0},
 		"password a number":   {fields{"op": "hello", "password": 1}, CodeBadMessage, 0},
 		"two faults: the 1st": {fields{"op": "send", "seq": 1, "to": 1}, CodeChannelName, 1},

@@ -110,6 +110,7 @@ var reasons = map[error]string{
 	engine.ErrRefused:     "refused",
 	engine.ErrCorrupt:     "corrupt",
 	engine.ErrNotHeard:    "forbidden",
+	engine.ErrOtherCell:   "other_cell",
 }
 
 func reason(err error) string {

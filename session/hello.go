@@ -50,6 +50,9 @@ func (s *session) join() bool {
 		welcome.Mesh = seat.Mesh()
 	}
 	s.reply(reply{m: &welcome}) // the writer listens to the seat from then on
+	if place := seat.MeshState(); place.Epoch > 0 {
+		s.reply(reply{m: &Message{Op: OpMesh, Place: &place}})
+	}
 	return true
 }
 

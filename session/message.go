@@ -37,6 +37,9 @@ const (
 	OpNode    Op = "node"
 	OpWatch   Op = "watch"
 	OpUnwatch Op = "unwatch"
+
+	// Of the room's cells.
+	OpMesh Op = "mesh"
 )
 
 // maxInteger is the greatest seq and id: the greatest integer that every JSON
@@ -78,6 +81,11 @@ type Message struct {
 	Removed   bool     // node
 	Prefix    string   // watch
 	After     *uint64  // watch: nil where it is missing
+
+	// Of the room's cells. With Place, that is all that is said.
+	Place  *engine.MeshState
+	Roster []engine.MeshPeer // nil where it is missing
+	More   bool
 
 	Token    string // hello
 	Password string // hello
@@ -150,6 +158,8 @@ const (
 	fRemoved
 	fPrefix
 	fAfter
+	fRoster
+	fMore
 	fieldCount
 )
 
@@ -164,6 +174,7 @@ var fieldNames = [fieldCount]string{
 	fToken: "token", fUser: "user",
 	fNode: "node", fTarget: "target", fEdges: "edges", fExpect: "expect", fTimestamp: "timestamp",
 	fRemoved: "removed", fPrefix: "prefix", fAfter: "after",
+	fRoster: "roster", fMore: "more",
 }
 
 var fieldsByName = func() map[string]field {
@@ -214,6 +225,7 @@ var uses = map[Op][]use{
 		{fRemoved, true}},
 	OpWatch:   {{fID, false}, {fPrefix, true}, {fAfter, true}, {fSeq, true}},
 	OpUnwatch: {{fID, false}},
+	OpMesh:    {{fID, false}, {fRoster, true}, {fMore, true}},
 }
 
 // at returns a pointer to the field of m, whose type tells the codecs what
@@ -307,6 +319,10 @@ func (m *Message) at(f field) any {
 		return &m.Prefix
 	case fAfter:
 		return &m.After
+	case fRoster:
+		return &m.Roster
+	case fMore:
+		return &m.More
 	}
 	panic("session: message has no such field")
 }
@@ -325,6 +341,8 @@ func (m *Message) has(f field) bool {
 	case *[]string:
 		return *v != nil
 	case *[]byte:
+		return *v != nil
+	case *[]engine.MeshPeer:
 		return *v != nil
 	case *engine.Content:
 		return v.Data != nil

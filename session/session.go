@@ -94,7 +94,7 @@ type session struct {
 
 	tasks   sync.WaitGroup // all goroutines but the reader
 	replies chan reply
-	nodes   chan [][]byte // messages of the graph, as they are written
+	nodes   chan [][]byte // messages of the graph and the roster, as they are written
 	telling chan struct{} // has room for the one watch that tells
 	wake    chan struct{} // has room for one token; the writer waits for it
 	pings   pings
@@ -202,7 +202,7 @@ func (s *session) read() {
 // whether the session goes on.
 func (s *session) handle(m *Message, err error) bool {
 	extra, ofGraph := registered[m.Op], aboutGraph(m.Op)
-	if s.Pace != nil && (extra != nil || m.Op == OpSend || m.Op == OpBegin || m.Op == OpPing || ofGraph) {
+	if s.Pace != nil && (extra != nil || m.Op == OpSend || m.Op == OpBegin || m.Op == OpPing || m.Op == OpMesh || ofGraph) {
 		s.Pace(s.ctx)
 	}
 	if ofGraph {
@@ -216,7 +216,7 @@ func (s *session) handle(m *Message, err error) bool {
 		return false
 	case OpBegin, OpChunk, OpEnd, OpCancel:
 		return s.onTransfer(m, err)
-	case OpAck, OpPing, OpPong, OpLeave:
+	case OpAck, OpPing, OpPong, OpMesh, OpLeave:
 	default:
 		if extra == nil && (err == nil || uses[m.Op] != nil) {
 			err = fault(CodeUnknownOp, "op %q is the server's", m.Op)
@@ -246,6 +246,8 @@ func (s *session) handle(m *Message, err error) bool {
 		if token, ok := s.pings.answered(m.ID); ok {
 			s.seat.Pong(token)
 		}
+	case OpMesh:
+		s.onMesh(m.ID)
 	case OpLeave:
 		s.over(nil, errLeft)
 		return false

@@ -35,7 +35,7 @@ func (s *session) reply(r reply) bool {
 	}
 }
 
-// tell hands the writer messages of the graph, of which it has one piece at most
+// tell hands the writer messages of the graph, or of the roster, of which it has one piece at most
 // waiting. It reports false if ctx ended before.
 func (s *session) tell(ctx context.Context, piece [][]byte) bool {
 	select {
@@ -258,6 +258,8 @@ func (s *session) message(e engine.Event) *Message {
 			m.Error = reason(e.Err)
 		}
 		return m
+	case engine.MeshChange:
+		return &Message{Op: OpMesh, Place: &e.State}
 	case engine.Taken:
 		return &Message{Op: OpAck, Seq: e.Ref}
 	case engine.PingRequest:
