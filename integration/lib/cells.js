@@ -19,14 +19,15 @@ const LATE = 1_000
 
 /**
  * agree waits until all participants and `silent` others, such as the server's peer, are in one
- * topology, the pages have the links of their places and no other, and resolves with it.
+ * topology, and resolves with it. Unless `links` is false, the pages then have the links of their
+ * places, and no others.
  */
-export async function agree(participants, size, { silent = 0, timeout = AGREE } = {}) {
+export async function agree(participants, size, { silent = 0, links: linked = true, timeout = AGREE } = {}) {
   let topology, odd
   await until('all agree on one topology', async () => {
     const states = await Promise.all(participants.map(one => one.meshState()))
     topology = new Topology(states[0].roster, size)
-    const links = await Promise.all(participants.map(one => (one.tab ? one.peers() : topology.links(one.id))))
+    const links = await Promise.all(participants.map(one => (linked && one.tab ? one.peers() : topology.links(one.id))))
     odd = participants.flatMap((one, i) => {
       const faults = differences(topology, one.id, states[i], links[i])
       return faults.length ? [`${one.label}: ${faults.join(', ')}`] : []
