@@ -128,14 +128,13 @@ func (r *Room) meshSend(p *posting, d *delivery) {
 		data = cells.AppendMessage(nil, cells.Message{Channel: o.Channel, Data: data, All: true})
 		r.originate(s.hosted, &cells.Frame{Kind: cells.KindMsg, Data: data}, r.originOf(s, o, d))
 	}
-	if o.Channel == ChannelMesh {
-		return
-	}
 	named := 0
 	for id, rem := range r.remotes {
 		pair := s.hosted.pairs[id]
 		switch {
-		case rem.kind == kindFull || !ok && pair != nil && pair.live != nil:
+		case o.Channel == ChannelMesh && (ok || rem.kind == kindFull):
+			// It has a frame, or hears none.
+		case rem.kind == kindFull || !ok && pair != nil && pair.live != nil && o.Channel != ChannelMesh:
 			// Plain frames are heard by all that have a link.
 			if pair != nil && pair.known() {
 				r.sendToPair(s, pair, o, p.frames, d)
