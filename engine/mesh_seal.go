@@ -60,6 +60,7 @@ func (r *Room) seal(now time.Time) {
 		return
 	}
 	m.epoch++
+	m.listed = nil
 	m.sealed = now
 	for _, h := range r.hosted {
 		h.old, h.role = h.role, m.topology.Role(h.id)

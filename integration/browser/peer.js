@@ -11,10 +11,10 @@ import { Sync } from './sync.js'
 const ID_KEY = '__genosrtcId'
 
 /**
- * gdb joins the two rooms of a database. `sync: false` leaves the sync room out: nobody hears of
- * the graph.
+ * gdb joins the two rooms of a database. `cells` is true or {cellSize}; `sync: false` leaves the sync
+ * room out: nobody hears of the graph.
  */
-export async function gdb(name, { rtc: { relayUrls, sync = true }, password = '' }) {
+export async function gdb(name, { rtc: { relayUrls, sync = true, cells }, password = '' }) {
   const id = sessionStorage.getItem(ID_KEY) ?? randomId(20)
   sessionStorage.setItem(ID_KEY, id)
   const watchers = new Set()
@@ -24,7 +24,7 @@ export async function gdb(name, { rtc: { relayUrls, sync = true }, password = ''
     for (const watcher of watchers) watcher({ ...node, action })
   })
   const relays = relayUrls.map(url => new Relay(url))
-  const join = room => new Room({ id, name: room, password, relays })
+  const join = room => new Room({ id, name: room, password, relays, cells })
   const room = join(`app-sync-${name}`)
   const rooms = [room]
   let shared

@@ -1,7 +1,9 @@
 // A GenosRTC room: who is here, links to them, channels.
 
-import { channelName, encode } from './frame.js'
+import { Channel } from './channel.js'
+import { channelName } from './frame.js'
 import { Link } from './link.js'
+import { Mesh, MeshChannel } from './mesh.js'
 import { Envelope, rootTopic, selfTopic } from './signaling.js'
 
 const ANNOUNCE = 2500
@@ -11,6 +13,7 @@ const LEAVE = 100
 
 /** Room is what GenosDB calls db.room, as far as the tests use it. */
 export class Room {
+  mesh // of a room with cells
   #id
   #name
   #relays
@@ -27,13 +30,23 @@ export class Room {
   #unsubscribe = []
   #announcing
 
-  constructor({ id, name, password, relays }) {
+  /** cells is undefined, true or {cellSize}. */
+  constructor({ id, name, password, relays, cells }) {
     this.#id = id
     this.#name = name
     this.#relays = relays
     this.#envelope = new Envelope(name, password)
     this.#rootTopic = rootTopic(name)
     this.#selfTopic = selfTopic(name, id)
+    if (cells) {
+      this.mesh = new Mesh(id, cells.cellSize, {
+        links: this.#links,
+        channel: name => this.#plain(name),
+        deliver: (name, data, from) => this.#channels.get(name)?.deliver(data, from),
+        drop: peer => this.#links.get(peer)?.close(),
+        emit: (...event) => this.#emit(...event),
+      })
+    }
     for (const relay of relays) {
       const handle = content => this.#onSignal(relay, content)
       this.#unsubscribe.push(relay.subscribe(this.#selfTopic, handle))
@@ -48,8 +61,8 @@ export class Room {
 
   channel(name) {
     channelName(name)
-    if (!this.#channels.has(name)) this.#channels.set(name, new Channel(name, this.#links))
-    return this.#channels.get(name)
+    const plain = this.#plain(name)
+    return this.mesh ? new MeshChannel(name, this.mesh, this.#links, plain) : plain
   }
 
   getPeers() {
@@ -63,6 +76,7 @@ export class Room {
 
   /** ping resolves with the round trip in milliseconds, when the answer comes. */
   ping(id) {
+    if (this.mesh) return this.mesh.ping(id)
     const start = performance.now()
     return new Promise(resolve => {
       this.#pings.set(id, [...(this.#pings.get(id) ?? []), () => resolve(performance.now() - start)])
@@ -72,6 +86,7 @@ export class Room {
 
   /** leave says goodbye to all at once, and closes the links a moment later. */
   leave() {
+    this.mesh?.destroy()
     clearInterval(this.#announcing)
     for (const link of this.#links.values()) link.now('@_leave')
     for (const relay of this.#relays) relay.publish(this.#rootTopic, { peerId: this.#id, bye: 1 })
@@ -80,6 +95,11 @@ export class Room {
       for (const link of this.#links.values()) link.close()
       for (const id of this.#offers.keys()) this.#dropOffers(id)
     }, LEAVE)
+  }
+
+  #plain(name) {
+    if (!this.#channels.has(name)) this.#channels.set(name, new Channel(name, this.#links))
+    return this.#channels.get(name)
   }
 
   #emit(event, ...args) {
@@ -92,7 +112,10 @@ export class Room {
 
   #onSignal(relay, { peerId, type, bye, offer, answer }) {
     if (!peerId || peerId === this.#id) return
-    if (bye) return this.#emit('peer:lost', peerId)
+    if (bye) {
+      this.mesh?.lost(peerId)
+      return this.#emit('peer:lost', peerId)
+    }
     if (type) this.#types.set(peerId, type)
     this.#emit('peer:seen', peerId, type)
     if (offer) this.#onOffer(relay, peerId, offer.sdp)
@@ -101,6 +124,8 @@ export class Room {
   }
 
   async #onAnnounce(relay, peer) {
+    this.mesh?.heard(peer)
+    if (!this.#admits(peer)) return
     if (this.#links.has(peer) || this.#offers.get(peer)?.has(relay) || this.#cooling.get(peer) > Date.now()) return
     const link = this.#newLink(peer)
     if (!this.#offers.has(peer)) this.#offers.set(peer, new Map())
@@ -111,7 +136,7 @@ export class Room {
   }
 
   async #onOffer(relay, peer, sealed) {
-    if (this.#links.has(peer)) return
+    if (this.#links.has(peer) || !this.#admits(peer)) return
     // Of two that offer at the same time, the one with the greater id stays the offerer.
     if (this.#offers.get(peer)?.has(relay) && this.#id > peer) return
     const offer = await this.#envelope.open(sealed).catch(() => null)
@@ -125,6 +150,8 @@ export class Room {
     const answer = link && (await this.#envelope.open(sealed).catch(() => null))
     if (answer) await link.accept(answer)
   }
+
+  #admits = peer => !this.mesh || this.mesh.admits(peer)
 
   #newLink(peer) {
     const link = new Link({
@@ -162,47 +189,5 @@ export class Room {
     if (this.#offers.get(peer)?.get(relay) !== link) return
     this.#cooling.set(peer, Date.now() + COOLDOWN)
     link.close()
-  }
-}
-
-class Channel {
-  #name
-  #links
-  #nonce = 0
-  #listeners = { message: [], progress: [] }
-  #encoding = Promise.resolve()
-  #decoding = Promise.resolve()
-
-  constructor(name, links) {
-    this.#name = name
-    this.#links = links
-  }
-
-  on(event, listener) {
-    this.#listeners[event].push(listener)
-  }
-
-  /** send resolves when all frames were handed to all links, and rejects if one could not take them. */
-  async send(data, targets, meta, onProgress) {
-    const peers = targets == null ? [...this.#links.keys()] : [targets].flat().filter(id => this.#links.has(id))
-    const nonce = this.#nonce++ & 255
-    // Messages leave in the order of the calls, although compression takes its time.
-    const encoded = this.#encoding.then(() => encode(this.#name, nonce, data, meta))
-    this.#encoding = encoded.catch(() => {})
-    const frames = await encoded
-    await Promise.all(
-      peers.map(async peer =>
-        this.#links.get(peer)?.send(frames, i => onProgress?.((i + 1) / frames.length, peer, meta)),
-      ),
-    )
-  }
-
-  receive({ progress, meta, data }, peer) {
-    this.#listeners.progress.forEach(listener => listener(progress, peer, meta))
-    if (!data) return
-    this.#decoding = this.#decoding
-      .then(data)
-      .then(value => this.#listeners.message.forEach(listener => listener(value, peer, meta)))
-      .catch(error => console.warn(`message on ${this.#name} dropped: ${error.message}`))
   }
 }

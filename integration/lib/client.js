@@ -28,6 +28,7 @@ export const codecs = {
 export class Client {
   id = null
   welcome = null
+  mesh = null // what it was told last of its place in the cells
   ended = null // {code, reason} once the WebSocket is closed
   errors = []
   results = []
@@ -37,6 +38,7 @@ export class Client {
   #codec
   #seq = 0
   #acked = 0
+  #rosters = new Map() // id → {roster, resolve} of those asked for
   #pings = new Map()
   #log = { events: [], messages: [], progress: [] }
   #channelOf = new Map() // seq → channel, of sends with progress
@@ -104,6 +106,18 @@ export class Client {
     return [...present]
   }
 
+  meshSend = spec => this.send('@_mesh', spec)
+  meshPing = peer => this.ping(peer)
+  meshMessages = () => this.#log.messages.filter(({ channel }) => channel === '@_mesh')
+
+  /** meshState is that of a page; of a session that was not told of cells, one without a roster. */
+  async meshState() {
+    return { ...this.mesh, roster: (await this.#roster()).map(({ peer }) => peer) }
+  }
+  async meshPeers() {
+    return Object.fromEntries((await this.#roster()).map(({ peer, cellId: cell, isBridge, bridges }) => [peer, { cell, isBridge, bridges }]))
+  }
+
   /** ping resolves with the round trip in milliseconds; without a peer, that to the server. */
   async ping(peer) {
     const start = performance.now()
@@ -112,6 +126,13 @@ export class Client {
     this.say({ op: 'ping', id, peer })
     await within(`${this.label} pings ${peer ?? 'the server'}`, answered, 12_000)
     return performance.now() - start
+  }
+
+  #roster() {
+    const id = this.#rosters.size + 1
+    const answered = new Promise(resolve => this.#rosters.set(id, { roster: [], resolve }))
+    this.say({ op: 'mesh', id })
+    return within(`${this.label} asks who is in the cells`, answered)
   }
 
   async leave() {
@@ -142,6 +163,16 @@ export class Client {
       case 'result':
         this.results.push(message)
         break
+      case 'mesh': {
+        if (message.id === undefined) {
+          this.mesh = message
+          break
+        }
+        const asked = this.#rosters.get(message.id)
+        asked.roster.push(...message.roster)
+        if (!message.more) asked.resolve(asked.roster)
+        break
+      }
       case 'node':
         this.nodes.push({ ...message, at: Date.now() })
         break

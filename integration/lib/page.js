@@ -57,6 +57,12 @@ export class Page {
   leave = () => this.ask('leave')
   ping = peer => within(`${this.label} pings ${peer}`, this.ask('ping', peer))
 
+  meshSend = spec => this.ask('meshSend', spec)
+  meshPing = peer => this.ask('meshPing', peer)
+  meshState = () => this.ask('meshState')
+  meshPeers = () => this.ask('meshPeers')
+  meshMessages = () => this.ask('log', 'mesh')
+
   put = (id, value) => this.ask('put', id, value)
   remove = id => this.ask('remove', id)
   link = (source, target) => this.ask('link', source, target)

@@ -20,9 +20,9 @@ export function stage(name, { rooms = { demo: {} }, caddyfile, mdns = false } = 
     /** open opens a page that has not joined yet. */
     open: (label = 'page', pageKind = kind) => Page.open(stage.browser, stage.site.url, label, pageKind),
 
-    async page(room, { label = 'page', password, channels = [] } = {}) {
+    async page(room, { label = 'page', password, channels = [], cells } = {}) {
       const page = await stage.open(label)
-      await page.join(room, { rtc: { relayUrls: [stage.server.relay] }, password }, channels)
+      await page.join(room, { rtc: { relayUrls: [stage.server.relay], cells }, password }, channels)
       return page
     },
 

@@ -1,12 +1,13 @@
 // What a test asks of a page, whatever gdb it runs: join, send, and a log of all that it was told.
 
 import { calls as graph } from './graph.js'
+import { listen, calls as mesh } from './mesh.js'
 import { calls as traffic } from './traffic.js'
 import { fingerprint, make } from './value.js'
 
 /** install answers window.ask(call, ...args); more are calls of a special page. */
 export function install(gdb, more = {}) {
-  const log = { events: [], messages: [], progress: [], changes: [] }
+  const log = { events: [], messages: [], progress: [], changes: [], mesh: [], seals: [] }
   let db, room
 
   const calls = {
@@ -29,6 +30,7 @@ export function install(gdb, more = {}) {
           log.progress.push({ way: 'in', channel: name, peer, fraction, meta }),
         )
       }
+      if (room.mesh) listen(room, log)
       return db.selfId
     },
     async send(name, spec, to, meta, wantsProgress) {
@@ -40,6 +42,7 @@ export function install(gdb, more = {}) {
     peers: () => Object.keys(room.getPeers()),
     leave: () => room.leave(),
     ...graph(() => db, log.changes),
+    ...mesh(() => room),
     ...traffic(() => room),
     ...more,
   }

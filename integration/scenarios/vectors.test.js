@@ -5,10 +5,12 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { Assembler, encode } from '../browser/frame.js'
 import { Envelope, kind, rootTopic, selfTopic } from '../browser/signaling.js'
+import { Topology, hash } from '../browser/topology.js'
 
 const read = async path => JSON.parse(await readFile(new URL(path, import.meta.url), 'utf8'))
 const { topics, sdp } = await read('../../signaling/testdata/vectors.json')
 const { frames } = await read('../../engine/frame/testdata/vectors.json')
+const cells = await read('../../engine/cells/testdata/vectors.json')
 
 test('topics and kinds', () => {
   for (const { room, what, preimage, topic, kind: number } of topics) {
@@ -39,6 +41,24 @@ test('frames are taken apart and made again', async () => {
       } else {
         assert.deepEqual(again.map(frame => Buffer.from(frame)), sent, vector.sent)
       }
+    }
+  }
+})
+
+test('hashes of ids', () => {
+  for (const vector of cells.hash) assert.equal(hash(vector.input), vector.hash, vector.input)
+})
+
+test('topologies: cells, bridges, links', () => {
+  for (const { cellSize, cells: count, ttl, sizes, peers } of cells.topology) {
+    const topology = new Topology(peers.map(({ id }) => id), cellSize)
+    assert.equal(topology.ttl, ttl)
+    assert.deepEqual(topology.cells.map(members => members.length), sizes, `${count} cells`)
+    for (const { id, cell, isBridge, bridges, links } of peers) {
+      assert.equal(`cell-${topology.cellOf(id)}`, cell)
+      assert.equal(topology.isBridge(id), isBridge)
+      assert.deepEqual(topology.bridged(id).map(cell => `cell-${cell}`), bridges)
+      assert.deepEqual(topology.links(id), links)
     }
   }
 })

@@ -1,0 +1,149 @@
+// Rooms with cells: one topology, and messages that cross it.
+
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { Topology } from '../browser/topology.js'
+import { fingerprint } from '../pages/value.js'
+import { others } from './presence.js'
+import { until } from './until.js'
+
+const name = cell => `cell-${cell}`
+
+// An offer that came before the other side's seal is forgotten by it, and by its sender a minute and a
+// half later (docs/protocol.md, "Cells").
+const AGREE = 120_000
+
+// A copy of a message may take a longer way than the first.
+const LATE = 1_000
+
+/**
+ * agree waits until all participants and `silent` others, such as the server's peer, are in one
+ * topology, the pages have the links of their places and no other, and resolves with it.
+ */
+export async function agree(participants, size, { silent = 0, timeout = AGREE } = {}) {
+  let topology, odd
+  await until('all agree on one topology', async () => {
+    const states = await Promise.all(participants.map(one => one.meshState()))
+    topology = new Topology(states[0].roster, size)
+    const links = await Promise.all(participants.map(one => (one.tab ? one.peers() : topology.links(one.id))))
+    odd = participants.flatMap((one, i) => {
+      const faults = differences(topology, one.id, states[i], links[i])
+      return faults.length ? [`${one.label}: ${faults.join(', ')}`] : []
+    })
+    if (topology.roster.length !== participants.length + silent) odd.push(`${topology.roster.length} in it`)
+    return odd.length === 0
+  }, timeout).catch(error => {
+    throw new Error(`${error.message}: ${odd.join('; ')}`)
+  })
+  for (const one of participants) {
+    const seen = Object.entries(await one.meshPeers()).filter(([id, place]) => !isDeepStrictEqual(pick(place), placeOf(topology, id)))
+    assert.deepEqual(seen, [], `what ${one.label} knows of the others`)
+  }
+  return topology
+}
+
+/**
+ * fill opens pages, and has them join a room at the same time: whom GenosDB has pruned it links with
+ * badly for a while (docs/protocol.md, "Cells"), so that the first topology is to have them all.
+ */
+export async function fill(stage, room, count, { label = 'page', cells, channels }) {
+  const pages = await Promise.all(Array.from({ length: count }, (_, n) => stage.open(`${label} ${n + 1}`)))
+  await Promise.all(pages.map(page => page.join(room, { rtc: { relayUrls: [stage.server.relay], cells } }, channels)))
+  return pages
+}
+
+/** shape says how many there are in each cell. */
+export const shape = ({ cells }) => cells.map(members => members.length).join(' + ')
+
+// What is not as the topology has it. Whoever is not in it differs in everything.
+function differences(topology, id, state, links) {
+  if (!isDeepStrictEqual([...state.roster].sort(), topology.roster)) return [`a roster of ${state.roster.length}`]
+  if (!topology.roster.includes(id)) return ['it is not in the roster']
+  const { cellId: cell, totalCells, dynamicTTL } = state
+  const expected = { ...placeOf(topology, id), totalCells: topology.cells.length, dynamicTTL: topology.ttl }
+  const seen = { ...pick({ ...state, cell }), totalCells, dynamicTTL }
+  const faults = isDeepStrictEqual(seen, expected) ? [] : [`${JSON.stringify(seen)} is not ${JSON.stringify(expected)}`]
+  const due = topology.links(id)
+  const missing = due.filter(peer => !links.includes(peer)).length
+  const more = links.filter(peer => !due.includes(peer)).length
+  return missing + more ? [...faults, `${missing} links are missing, ${more} too many`] : faults
+}
+
+const pick = ({ cell, isBridge, bridges }) => ({ cell, isBridge, bridges })
+const placeOf = (topology, id) =>
+  ({ cell: name(topology.cellOf(id)), isBridge: topology.isBridge(id), bridges: topology.bridged(id).map(name) })
+
+/** Tally has participants say things, and counts what of it arrives. */
+export class Tally {
+  #participants
+  #channel
+  #round = 0
+
+  constructor(participants, channel = 'chat') {
+    this.#participants = participants
+    this.#channel = channel
+  }
+
+  /**
+   * broadcast has each say `count` things to all; each of the others must hear them once.
+   * from(sender, receiver) is the id that the receiver is told.
+   */
+  async broadcast(count, { from = sender => sender.id, timeout } = {}) {
+    const due = this.#due()
+    await Promise.all(this.#participants.map(async sender => {
+      for (let n = 0; n < count; n++) {
+        const value = this.#text(sender, n)
+        for (const receiver of others(this.#participants, sender)) due.get(receiver).push(entry(from(sender, receiver), value))
+        await sender.send(this.#channel, { value })
+      }
+    }))
+    await this.#settle(due, timeout)
+  }
+
+  /** directed has each say something to each other alone. */
+  async directed({ timeout } = {}) {
+    const due = this.#due()
+    await Promise.all(this.#participants.map(async sender => {
+      for (const receiver of others(this.#participants, sender)) {
+        const value = this.#text(sender, receiver.label)
+        due.get(receiver).push(entry(sender.id, value))
+        await sender.send(this.#channel, { value }, { to: [receiver.id] })
+      }
+    }))
+    await this.#settle(due, timeout)
+  }
+
+  #due() {
+    this.#round++
+    return new Map(this.#participants.map(one => [one, []]))
+  }
+
+  #text = (sender, what) => `round ${this.#round}: ${sender.label}, ${what}`
+
+  async #settle(due, timeout = 20_000) {
+    for (const [receiver, entries] of due) {
+      let missing = entries
+      await until(`${receiver.label} has all`, async () => {
+        const heard = new Set(await this.#heard(receiver))
+        missing = entries.filter(entry => !heard.has(entry))
+        return missing.length === 0
+      }, timeout).catch(error => {
+        throw new Error(`${error.message}: ${missing.length} of ${entries.length} are missing: ${missing.slice(0, 5).join('; ')}`)
+      })
+    }
+    await sleep(LATE)
+    for (const [receiver, entries] of due) {
+      assert.deepEqual((await this.#heard(receiver)).sort(), entries.sort(), `${receiver.label} has each once`)
+    }
+  }
+
+  async #heard(receiver) {
+    const messages = await receiver.messages()
+    return messages
+      .filter(({ channel, data }) => channel === this.#channel && data.startsWith(fingerprint(`round ${this.#round}:`)))
+      .map(({ from, data }) => `${from}: ${data}`)
+  }
+}
+
+const entry = (from, value) => `${from}: ${fingerprint(value)}`
