@@ -28,7 +28,8 @@ type mesh struct {
 	seq     uint64 // of frames of ours
 	claims  *lru.LRU[string, int]
 	pings   map[string]meshPing
-	pong    time.Time // when a peer was last known to use cells
+	fills   map[string]*fill // by the id of the frame
+	pong    time.Time        // when a peer was last known to use cells
 	ticking bool
 	mixed   bool
 }
@@ -41,7 +42,7 @@ func newMesh(mode CellsMode, size int) mesh {
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	m := mesh{mode: mode, want: size, claims: claims, pings: make(map[string]meshPing)}
+	m := mesh{mode: mode, want: size, claims: claims, pings: make(map[string]meshPing), fills: make(map[string]*fill)}
 	m.on, m.size = mode == CellsOn, m.cellSize()
 	return m
 }

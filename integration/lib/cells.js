@@ -10,23 +10,24 @@ import { until } from './until.js'
 
 const name = cell => `cell-${cell}`
 
-// An offer that came before the other side's seal is forgotten by it, and by its sender a minute and a
-// half later (docs/protocol.md, "Cells").
-const AGREE = 120_000
+// Whoever went without a word is in browsers' rosters for two minutes, and an offer that came before the
+// other side's seal keeps its sender from another one for one and a half (docs/protocol.md, "Cells").
+const AGREE = 240_000
 
 // A copy of a message may take a longer way than the first.
 const LATE = 1_000
 
 /**
  * agree waits until all participants and `silent` others, such as the server's peer, are in one
- * topology, the pages have the links of their places and no other, and resolves with it.
+ * topology, and resolves with it. Unless `links` is false, the pages then have the links of their
+ * places, and no others.
  */
-export async function agree(participants, size, { silent = 0, timeout = AGREE } = {}) {
+export async function agree(participants, size, { silent = 0, links: linked = true, timeout = AGREE } = {}) {
   let topology, odd
   await until('all agree on one topology', async () => {
     const states = await Promise.all(participants.map(one => one.meshState()))
     topology = new Topology(states[0].roster, size)
-    const links = await Promise.all(participants.map(one => (one.tab ? one.peers() : topology.links(one.id))))
+    const links = await Promise.all(participants.map(one => (linked && one.tab ? one.peers() : topology.links(one.id))))
     odd = participants.flatMap((one, i) => {
       const faults = differences(topology, one.id, states[i], links[i])
       return faults.length ? [`${one.label}: ${faults.join(', ')}`] : []
@@ -74,11 +75,13 @@ const pick = ({ cell, isBridge, bridges }) => ({ cell, isBridge, bridges })
 const placeOf = (topology, id) =>
   ({ cell: name(topology.cellOf(id)), isBridge: topology.isBridge(id), bridges: topology.bridged(id).map(name) })
 
+let rounds = 0
+
 /** Tally has participants say things, and counts what of it arrives. */
 export class Tally {
   #participants
   #channel
-  #round = 0
+  #round
 
   constructor(participants, channel = 'chat') {
     this.#participants = participants
@@ -115,7 +118,7 @@ export class Tally {
   }
 
   #due() {
-    this.#round++
+    this.#round = ++rounds
     return new Map(this.#participants.map(one => [one, []]))
   }
 
@@ -134,7 +137,9 @@ export class Tally {
     }
     await sleep(LATE)
     for (const [receiver, entries] of due) {
-      assert.deepEqual((await this.#heard(receiver)).sort(), entries.sort(), `${receiver.label} has each once`)
+      const more = await this.#heard(receiver)
+      for (const entry of entries) more.splice(more.indexOf(entry), 1)
+      assert.deepEqual(more, [], `${receiver.label} has each once, and no other`)
     }
   }
 

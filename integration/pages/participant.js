@@ -30,7 +30,7 @@ export function install(gdb, more = {}) {
           log.progress.push({ way: 'in', channel: name, peer, fraction, meta }),
         )
       }
-      if (room.mesh) listen(room, log)
+      if (room.mesh?.on) listen(room, log)
       return db.selfId
     },
     async send(name, spec, to, meta, wantsProgress) {

@@ -1,0 +1,80 @@
+// The bridge of cell 0 dies, and its cell goes on talking. GenosDB's other bridges do not pass that
+// into their own cells (docs/protocol.md, "Cells"): between two cells nothing gets across until the
+// next seal, unless a peer of ours is the other bridge.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Topology } from '../browser/topology.js'
+import { agree, shape } from '../lib/cells.js'
+import { check } from '../lib/check.js'
+import { servers } from '../lib/presence.js'
+import { kind, stage } from '../lib/stage.js'
+import { until } from '../lib/until.js'
+import { fingerprint } from '../pages/value.js'
+
+const PAGES = kind === 'genosdb' ? 12 : 6
+const SIZE = { without: PAGES / 2, with: PAGES / 2 + 1 } // two cells, with a session and the server too
+const EACH = 10
+const ARRIVES = 5_000
+const here = stage('cells-fault', { rooms: { with: { cells: `on ${SIZE.with}` } } })
+
+test(`${PAGES} pages in two cells, the bridge of cell 0 is killed`, async t => {
+  const without = await check(t, 'without our server', () => staged(t, 'without', []))
+  const session = await here.client('with', 'json', { label: 'session' })
+  const [server] = await until('the session sees the server', async () => {
+    const found = await servers(session)
+    return found.length > 0 && found
+  })
+  const hosted = await check(t, 'with a hosted peer as bridge of cell 1', () => staged(t, 'with', [session.id, server]))
+  t.diagnostic(`lost without our server: ${without}; with a hosted peer as bridge: ${hosted}`)
+  assert.ok(without > 0, 'the fault was not there')
+  assert.equal(hosted, 0)
+  await session.leave()
+})
+
+// staged resolves with how many messages from cell 0 to pages of cell 1 were lost.
+async function staged(t, room, hosted) {
+  const ids = layout(hosted, SIZE[room])
+  const pages = await Promise.all(ids.map((id, n) => openAs(id, `page ${n + 1}`)))
+  const cells = { cellSize: SIZE[room] }
+  await Promise.all(pages.map(page => page.join(room, { rtc: { relayUrls: [here.server.relay], cells } }, ['chat'])))
+  assert.deepEqual(pages.map(({ id }) => id), ids)
+  const topology = await agree(pages, SIZE[room], { silent: hosted.length })
+  const [bridge] = pages.filter(({ id }) => topology.isBridge(id) && topology.cellOf(id) === 0)
+  const senders = pages.filter(page => page !== bridge && topology.cellOf(page.id) === 0)
+  const receivers = pages.filter(({ id }) => topology.cellOf(id) === 1)
+  await bridge.crash()
+  for (let n = 0; n < EACH; n++) for (const page of senders) await page.send('chat', { value: `after the crash: ${n}` })
+  await sleep(ARRIVES)
+  const due = EACH * senders.length * receivers.length
+  let came = 0
+  for (const page of receivers) {
+    came += (await page.messages()).filter(({ data }) => data.startsWith(fingerprint('after the crash'))).length
+  }
+  t.diagnostic(`${room}: ${shape(topology)} peers, ${due - came} of ${due} messages from cell 0 to pages of cell 1 were lost`)
+  for (const page of pages) if (page !== bridge) await page.close()
+  return due - came
+}
+
+// layout returns ids of pages that make two cells, of which the first has a page as bridge, and the
+// second a hosted peer, where there is one.
+function layout(hosted, size) {
+  for (;;) {
+    const ids = Array.from({ length: PAGES }, () => Math.random().toString(36).slice(2, 12).padEnd(20, 'x'))
+    const topology = new Topology([...ids, ...hosted], size)
+    const [first, second] = topology.cells.map(members => members.filter(id => ids.includes(id)))
+    const bridge = cell => topology.cells[cell].find(topology.isBridge)
+    const ours = hosted.length === 0 || hosted.includes(bridge(1))
+    if (first.length >= 3 && second.length >= 3 && ids.includes(bridge(0)) && ours) return ids
+  }
+}
+
+// A page keeps its id in the storage of its tab, as reloads have it.
+async function openAs(id, label) {
+  const page = await here.open(label)
+  await page.tab.evaluate(id => sessionStorage.setItem('__genosrtcId', id), id)
+  await page.tab.reload()
+  await page.tab.waitForFunction(() => window.ask)
+  return page
+}

@@ -1,0 +1,59 @@
+// An empty room with cells that all enter at once: that the server is in it, with its memory, is to
+// cost no more than one more page would (docs/protocol.md, "Cells": every answer goes to everybody,
+// by every bridge).
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { agree, shape } from '../lib/cells.js'
+import { check } from '../lib/check.js'
+import { converge } from '../lib/graph.js'
+import { kind, stage } from '../lib/stage.js'
+
+const PAGES = kind === 'genosdb' ? 14 : 6
+const cells = { cellSize: 2 }
+const AT_MOST = 1.1
+const QUIET = 6_000
+const here = stage('memory-cells', { rooms: { server: { memory: true, cells: `on ${cells.cellSize}` } } })
+
+test(`${PAGES} pages join an empty room`, async t => {
+  const page = await check(t, 'with another page', () => join(t, 'page', PAGES + 1))
+  const server = await check(t, 'with the server', () => join(t, 'server', PAGES))
+  const times = server / page
+  t.diagnostic(`${server} frames with the server, ${page} with a page: ${times.toFixed(2)} times`)
+  assert.ok(times <= AT_MOST)
+})
+
+// join resolves with the frames of the sync room that the first PAGES pages sent and were sent.
+async function join(t, room, count) {
+  const pages = []
+  for (let n = 1; n <= count; n++) {
+    const page = await here.open(`page ${n}`)
+    await page.tab.addInitScript({ path: new URL('../pages/frames.js', import.meta.url).pathname })
+    await page.tab.reload()
+    await page.tab.waitForFunction(() => window.ask)
+    pages.push(page)
+  }
+  await Promise.all(pages.map(page => page.join(room, { rtc: { relayUrls: [here.server.relay], cells } })))
+  const topology = await agree(pages, cells.cellSize, { silent: room === 'server' ? 1 : 0, links: false })
+  await pages[0].put('node', { of: room })
+  await converge(pages, nodes => nodes.length === 1, 60_000)
+  const frames = await settled(pages.slice(0, PAGES))
+  t.diagnostic(`${topology.roster.length} peers in cells of ${shape(topology)}: ${frames} frames`)
+  for (const page of pages) await page.close()
+  return frames
+}
+
+// What nobody speaks in the app room, all mesh frames are the sync room's.
+async function settled(pages) {
+  for (let before = -1; ; ) {
+    const counts = await Promise.all(pages.map(page => page.tab.evaluate(() => window.frameCounts)))
+    const frames = counts
+      .flatMap(Object.entries)
+      .filter(([name]) => name === 'syncGraph' || /^c\d+$/.test(name))
+      .reduce((sum, [, n]) => sum + n, 0)
+    if (frames === before) return frames
+    before = frames
+    await sleep(QUIET)
+  }
+}
