@@ -105,6 +105,9 @@ func (r *Room) passOn(f *cells.Frame, cell int, from string) {
 	if next.TTL--; f.TTL < 0 {
 		next.TTL = r.mesh.topology.TTL() - 1
 	}
+	if answersOnly(from) {
+		from = "" // it waits to hear that we repeat it
+	}
 	r.repeat(&next, cell, [2]string{from, f.Origin})
 }
 

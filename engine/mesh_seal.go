@@ -73,6 +73,7 @@ func (r *Room) seal(now time.Time) {
 			r.prune(now)
 		}
 	})
+	r.takeOffers()
 	r.takeRoles()
 	r.tellMesh()
 	if r.syncs != nil {
@@ -143,6 +144,17 @@ func (r *Room) keeps(h *hosted, id string) bool {
 	// Who uses no cells is linked with everybody. Who may be such a peer is let in at
 	// one door, to find out.
 	return rem.kind == kindFull || h == r.server && m.mode == CellsAuto && rem.kind == kindUnknown && !answersOnly(id)
+}
+
+// takeOffers answers those that came before the seal which they are for.
+func (r *Room) takeOffers() {
+	for _, h := range r.hosted {
+		for _, p := range h.pairs {
+			if p.offer != nil {
+				r.advance(p)
+			}
+		}
+	}
 }
 
 // takeRoles has the links be made that the roles need: who offers links does so when it

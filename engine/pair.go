@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 	"github.com/genosrtc/caddy-genosrtc/internal/retry"
 )
 
@@ -70,11 +71,13 @@ func (r *Room) onOffer(s Signal) {
 		return
 	}
 	r.see(s.From, s.Type)
+	p := h.pair(s.From)
 	if !r.keeps(h, s.From) {
-		r.node.counters.drop("offer: no place in the cells")
+		// It may have sealed before us.
+		p.offer, p.offerTime = &s, r.now()
+		r.retryIn(p, cells.Cap)
 		return
 	}
-	p := h.pair(s.From)
 	p.dialAt = r.now().Add(dialAfterOffer)
 	if a := p.attempt; a != nil && a.dialed && h.id > s.From {
 		// Glare: the greater id stays the offerer.
@@ -113,6 +116,7 @@ func (r *Room) advance(p *pair) {
 	}
 	if !r.keeps(p.h, p.remote) {
 		p.offer = nil
+		r.node.counters.drop("offer: no place in the cells")
 		return
 	}
 	now := r.now()
