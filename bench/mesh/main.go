@@ -77,7 +77,7 @@ func main() {
 		began := realTime()
 		var r *result
 		synctest.Test(t, func(t *testing.T) { r = c.run(t, os.Stderr) })
-		r.print(os.Stdout, realTime()-began)
+		r.print(os.Stdout, os.Stderr, realTime()-began)
 		if *picture != "" {
 			if err := os.WriteFile(*picture, r.draw(), 0o644); err != nil {
 				t.Error(err)

@@ -25,7 +25,7 @@ type peer struct {
 	room     *engine.Room
 	seat     *engine.Attachment
 	since    time.Time
-	left     time.Time // zero: it is there
+	left     time.Time   // zero: it is there
 	silent   atomic.Bool // has crashed
 }
 
@@ -33,7 +33,7 @@ func (w *world) join() error {
 	p := &peer{number: len(w.all), endpoint: w.net.Endpoint(fmt.Sprint("peer ", len(w.all))), since: time.Now()}
 	p.node = engine.New(engine.Config{
 		Signaling: signaling{p.endpoint, p}, Transport: transport{p.endpoint, w, p},
-		Logger: slog.New(slog.DiscardHandler), Jitter: w.jitter,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	var err error
 	if p.room, err = p.node.Open(engine.RoomConfig{

@@ -62,7 +62,7 @@ func (r *result) received() (copies, hops []int) {
 	return copies, hops
 }
 
-func (r *result) print(out io.Writer, took time.Duration) {
+func (r *result) print(out, progress io.Writer, took time.Duration) {
 	reach, missed, of := r.reach()
 	copies, hops := r.received()
 	slices.Sort(r.links)
@@ -81,7 +81,7 @@ func (r *result) print(out io.Writer, took time.Duration) {
 	line("time", "%s", took.Round(100*time.Millisecond))
 	w.Flush()
 	for _, why := range slices.Sorted(maps.Keys(r.dropped)) {
-		fmt.Fprintf(os.Stderr, "dropped: %s: %d\n", why, r.dropped[why])
+		fmt.Fprintf(progress, "dropped: %s: %d\n", why, r.dropped[why])
 	}
 }
 

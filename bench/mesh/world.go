@@ -43,7 +43,6 @@ type world struct {
 
 	frames, bytes, meshBytes atomic.Int64
 
-	mu     sync.Mutex
 	random *rand.Rand
 }
 
@@ -166,12 +165,6 @@ func (w *world) links() []int {
 
 func (w *world) rate(n int64, since time.Time) float64 {
 	return float64(n) / time.Since(since).Seconds() / float64(len(w.here))
-}
-
-func (w *world) jitter() float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.random.Float64()
 }
 
 func (w *world) must(err error) {
