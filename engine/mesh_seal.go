@@ -20,19 +20,18 @@ func (r *Room) census(now time.Time) {
 	if m.topology == nil || m.given != nil {
 		return
 	}
+	silent := false
 	for _, rem := range r.remotes {
-		if m.topology.Has(rem.id) && !rem.counts(now) {
-			m.seals.Changed(now)
-			return
-		}
+		silent = silent || m.topology.Has(rem.id) && !rem.counts(now)
 	}
+	m.seals.Silent(silent, now)
 }
 
 // onCensus takes word of everybody who is there.
 func (r *Room) onCensus(p *Presence) {
 	m := &r.mesh
-	if m.given == nil || len(p.Joined)+len(p.Left) > 0 {
-		r.rosterChanged()
+	if m.on && (m.given == nil || len(p.Joined)+len(p.Left) > 0) {
+		m.seals.Changed(r.now())
 	}
 	m.given = p
 	for _, id := range p.Left {
@@ -42,12 +41,12 @@ func (r *Room) onCensus(p *Presence) {
 
 // counts tells whether a remote peer is in the roster.
 func (rem *remote) counts(now time.Time) bool {
-	return !rem.gone && (rem.linked > 0 || now.Sub(rem.seen) <= cells.Suspicion)
+	return !rem.gone && (rem.linked > 0 || now.Sub(rem.seen) <= cells.Silence)
 }
 
-// rosterChanged has the roster be sealed again.
+// rosterChanged has the roster be sealed again, unless it is given to us.
 func (r *Room) rosterChanged() {
-	if r.mesh.on {
+	if r.mesh.on && r.mesh.given == nil {
 		r.mesh.seals.Changed(r.now())
 	}
 }
@@ -68,12 +67,7 @@ func (r *Room) seal(now time.Time) {
 	r.log.Debug("roster sealed", "epoch", m.epoch, "peers", m.topology.Len(), "cells", m.topology.Cells())
 	epoch := m.epoch
 	r.after(cells.Grace, func() { r.graceOver(epoch) })
-	r.after(pruneAfter, func() {
-		if m.epoch == epoch {
-			r.prune(now)
-		}
-	})
-	r.takeOffers()
+	r.after(pruneAfter, func() { r.prune(now) })
 	r.takeRoles()
 	r.tellMesh()
 	if r.syncs != nil {
@@ -146,19 +140,8 @@ func (r *Room) keeps(h *hosted, id string) bool {
 	return rem.kind == kindFull || h == r.server && m.mode == CellsAuto && rem.kind == kindUnknown && !answersOnly(id)
 }
 
-// takeOffers answers those that came before the seal which they are for.
-func (r *Room) takeOffers() {
-	for _, h := range r.hosted {
-		for _, p := range h.pairs {
-			if p.offer != nil {
-				r.advance(p)
-			}
-		}
-	}
-}
-
-// takeRoles has the links be made that the roles need: who offers links does so when it
-// hears us.
+// takeRoles has the links be made that the roles need. An offer that came before the
+// role did is answered now; who has made none does so when it hears us.
 func (r *Room) takeRoles() {
 	for _, h := range r.hosted {
 		if h.role == nil {
@@ -176,6 +159,9 @@ func (r *Room) takeRoles() {
 			if p.live != nil || p.attempt != nil {
 				continue
 			}
+			if r.advance(p); p.attempt != nil {
+				continue
+			}
 			missing = true
 			if answersOnly(id) {
 				r.maybeDial(p)
@@ -191,7 +177,7 @@ func (r *Room) takeRoles() {
 func (r *Room) prune(sealed time.Time) {
 	for _, h := range r.hosted {
 		for _, p := range h.pairs {
-			if p.live == nil || p.live.opened.After(sealed) || !r.mesh.topology.Has(p.remote) || r.keeps(h, p.remote) {
+			if p.live == nil || p.live.opened.After(sealed) || r.mesh.topology == nil || !r.mesh.topology.Has(p.remote) || r.keeps(h, p.remote) {
 				continue
 			}
 			p.live.close(errNoRole)

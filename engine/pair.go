@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 	"github.com/genosrtc/caddy-genosrtc/internal/retry"
 )
 
@@ -73,9 +72,10 @@ func (r *Room) onOffer(s Signal) {
 	r.see(s.From, s.Type)
 	p := h.pair(s.From)
 	if !r.keeps(h, s.From) {
-		// It may have sealed before us.
+		// Its roster may be ahead of ours. Its sender makes no other for long, so it
+		// waits for our next seal.
+		r.node.counters.drop("offer: no place in the cells")
 		p.offer, p.offerTime = &s, r.now()
-		r.retryIn(p, cells.Cap)
 		return
 	}
 	p.dialAt = r.now().Add(dialAfterOffer)
@@ -115,8 +115,6 @@ func (r *Room) advance(p *pair) {
 		return
 	}
 	if !r.keeps(p.h, p.remote) {
-		p.offer = nil
-		r.node.counters.drop("offer: no place in the cells")
 		return
 	}
 	now := r.now()
@@ -386,6 +384,10 @@ func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 		r.unlinked(p)
 		if l.left.Load() {
 			p.notBefore = time.Time{} // the page itself is gone
+		}
+		if r.mesh.on && err != errNoRole && !r.keeps(p.h, p.remote) {
+			// It has closed what has no place in the cells, and nothing is left of it.
+			p.notBefore = time.Time{}
 		}
 		r.log.Debug("link closed", "peer", p.remote, "hosted", p.h.id, "reason", err)
 		r.expect(p, l, left)
