@@ -29,7 +29,8 @@ type mesh struct {
 	claims  *lru.LRU[string, int]
 	pings   map[string]meshPing
 	fills   map[string]*fill // by the id of the frame
-	pong    time.Time        // when a peer was last known to use cells
+	recent  recent
+	pong    time.Time // when a peer was last known to use cells
 	ticking bool
 	mixed   bool
 }
