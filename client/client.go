@@ -130,6 +130,8 @@ type Room struct {
 	loads    map[loadKey]*download
 	finished []loadKey // downloads that ended well, the latest last
 	graph    graphCalls
+	place    MeshState
+	rosters  map[uint64]*rosterCall // by the id of the request
 }
 
 // Dial opens a session in a room, or resumes that of opts.State. base is the
@@ -153,6 +155,7 @@ func Dial(ctx context.Context, base, room string, opts Options) (*Room, error) {
 		peers:   map[string]Peer{},
 		uploads: map[uint64]*Upload{},
 		loads:   map[loadKey]*download{},
+		rosters: map[uint64]*rosterCall{},
 	}
 	if opts.JSON {
 		r.codec = jsonCodec{}

@@ -1,7 +1,7 @@
 package client
 
 // Event is something that happened beside messages: a Joined, Resumed, Lost,
-// Offline, PeerEvent, Result, Progress, Refused or Unreadable.
+// Offline, PeerEvent, MeshChange, Result, Progress, Refused or Unreadable.
 type Event interface{ event() }
 
 // Joined says that a new session began, after which its first messages come.
@@ -34,9 +34,13 @@ type PeerEvent struct {
 	Peer
 }
 
+// MeshChange is another place in the cells of the room, after a seal; or, with an Epoch
+// of 0, none any more.
+type MeshChange struct{ MeshState }
+
 // Result says that one recipient was not reached by a send (Seq) or a transfer
-// (Transfer), and why: "too_large", "unknown_peer", "slow", "gone", "refused",
-// "corrupt". Message is for people.
+// (Transfer), and why: "too_large", "unknown_peer", "slow", "gone", "other_cell",
+// "refused", "corrupt". Message is for people.
 type Result struct {
 	Seq      uint64
 	Transfer uint64
@@ -83,6 +87,7 @@ func (Resumed) event()    {}
 func (Lost) event()       {}
 func (Offline) event()    {}
 func (PeerEvent) event()  {}
+func (MeshChange) event() {}
 func (Result) event()     {}
 func (Progress) event()   {}
 func (Refused) event()    {}

@@ -35,6 +35,7 @@ const (
 	opNode     = "node"
 	opWatch    = "watch"
 	opUnwatch  = "unwatch"
+	opMesh     = "mesh"
 )
 
 // frame is any message of the protocol. Both encodings go by its JSON tags.
@@ -74,6 +75,10 @@ type frame struct {
 	Removed   bool       `json:"removed,omitempty"`
 	Prefix    string     `json:"prefix,omitempty"`
 	After     *uint64    `json:"after,omitempty"`
+
+	MeshState
+	Roster []MeshPeer `json:"roster,omitempty"`
+	More   bool       `json:"more,omitempty"`
 
 	Password string  `json:"password,omitempty"`
 	Token    string  `json:"token,omitempty"`

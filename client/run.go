@@ -221,6 +221,7 @@ func (r *Room) welcome(c *connection, f *frame) {
 	for _, p := range f.Peers {
 		r.peers[p.ID] = p
 	}
+	r.place = MeshState{} // it is told anew
 	r.out.written = 0
 	r.out.ack(f.Ack)
 	r.mu.Unlock()
@@ -241,6 +242,7 @@ func (r *Room) welcome(c *connection, f *frame) {
 		signal(u.wake)
 	}
 	r.graphAgain()
+	r.rostersAgain()
 	r.mu.Unlock()
 	if !r.welcomed() {
 		close(r.first)
@@ -305,10 +307,12 @@ func (r *Room) handle(c *connection, f *frame, size int) {
 		r.uploadResult(f)
 	case opProgress:
 		r.notify(Progress{Seq: f.Seq, Transfer: f.Transfer, Channel: f.Channel, Peer: f.Peer, Meta: f.meta(), Fraction: f.Fraction})
+	case opMesh:
+		r.meshFrame(f)
 	case opNode, opWatch:
 		r.graphFrame(f, size)
 	case opError:
-		if r.graphFrame(f, size) {
+		if r.graphFrame(f, size) || r.rosterFrame(f) {
 			return
 		}
 		r.log.Warn("the server refused", "code", f.Code, "text", f.Text, "seq", f.Seq, "transfer", f.Transfer)

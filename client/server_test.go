@@ -32,6 +32,12 @@ func startServer(t *testing.T) string {
 // start starts a real server on loopback and returns its address.
 func start(t *testing.T, cfg genosrtc.Config) string {
 	t.Helper()
+	_, url := startWith(t, cfg)
+	return url
+}
+
+func startWith(t *testing.T, cfg genosrtc.Config) (*genosrtc.Server, string) {
+	t.Helper()
 	cfg.UDP, cfg.Logger = "127.0.0.1:0", slog.New(slog.DiscardHandler)
 	s, err := genosrtc.New(cfg)
 	if err != nil {
@@ -48,7 +54,7 @@ func start(t *testing.T, cfg genosrtc.Config) string {
 			t.Errorf("close: %v", err)
 		}
 	})
-	return web.URL + "/genosrtc"
+	return s, web.URL + "/genosrtc"
 }
 
 // cutter makes TCP connections that break after so many bytes each way, one

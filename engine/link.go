@@ -176,8 +176,7 @@ func (l *link) release() {
 func (l *link) LinkOpen() {
 	l.release()
 	l.heard.Store(l.room.now().UnixNano())
-	l.out.writer.Add(1)
-	l.room.tasks.Go(l.out.run)
+	l.out.open()
 	l.room.post(func() { l.room.linkOpened(l) })
 }
 
@@ -249,7 +248,7 @@ func frameReason(err error) string {
 func (l *link) LinkJunk(j Junk) { l.room.node.counters.drop("frame: " + string(j)) }
 
 // LinkWritable implements LinkHandler.
-func (l *link) LinkWritable() { l.out.writable() }
+func (l *link) LinkWritable() { l.out.signal() }
 
 // LinkClosed implements LinkHandler.
 func (l *link) LinkClosed(err error) { l.finish(err) }

@@ -61,6 +61,7 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		return
 	case !m.seen.Add(f.ID):
 		c.meshCopies.Add(1)
+		r.repeated(f.ID, cell)
 		return
 	}
 	c.meshFrames.Add(1)
@@ -104,13 +105,30 @@ func (r *Room) passOn(f *cells.Frame, cell int, from string) {
 	if next.TTL--; f.TTL < 0 {
 		next.TTL = r.mesh.topology.TTL() - 1
 	}
-	s := spreading{room: r, frame: &next, except: [2]string{from, f.Origin}}
+	r.repeat(&next, cell, [2]string{from, f.Origin})
+}
+
+// repeat has all hosted peers that are bridges send a frame on, which was on the channel
+// of a cell.
+func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
+	s := spreading{room: r, frame: f, except: except}
+	later := &fill{frame: f, except: except, ways: make(map[int]*hosted)}
+	var now []int
 	for _, h := range r.hosted {
-		for _, w := range h.ways(cell) {
-			r.node.counters.meshPassed.Add(1)
-			s.out(h, w)
+		for _, w := range h.ways(came) {
+			if h.role != nil && w.cell == h.role.Cell || h.old != nil && w.cell == h.old.Cell || !r.repeats(w.cell, came) {
+				r.node.counters.meshPassed.Add(1)
+				now = append(now, w.cell)
+				s.out(h, w)
+			} else {
+				later.ways[w.cell] = h
+			}
 		}
 	}
+	for _, cell := range now {
+		delete(later.ways, cell)
+	}
+	r.fillLater(later)
 }
 
 // originate sends a frame of ours, from a hosted peer. The bridges among the others
@@ -143,12 +161,7 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 	}
 	next := *f
 	next.TTL--
-	s.frame, s.payload = &next, nil
-	for _, other := range r.hosted {
-		for _, w := range other.ways(h.role.Cell) {
-			s.out(other, w)
-		}
-	}
+	r.repeat(&next, h.role.Cell, s.except)
 }
 
 // way is the channel of a cell, and who is to hear of a frame on it.

@@ -28,6 +28,18 @@ func (r *Room) census(now time.Time) {
 	}
 }
 
+// onCensus takes word of everybody who is there.
+func (r *Room) onCensus(p *Presence) {
+	m := &r.mesh
+	if m.given == nil || len(p.Joined)+len(p.Left) > 0 {
+		r.rosterChanged()
+	}
+	m.given = p
+	for _, id := range p.Left {
+		r.onBye(Signal{Kind: Bye, From: id})
+	}
+}
+
 // counts tells whether a remote peer is in the roster.
 func (rem *remote) counts(now time.Time) bool {
 	return !rem.gone && (rem.linked > 0 || now.Sub(rem.seen) <= cells.Suspicion)
@@ -48,6 +60,7 @@ func (r *Room) seal(now time.Time) {
 		return
 	}
 	m.epoch++
+	m.listed = nil
 	m.sealed = now
 	for _, h := range r.hosted {
 		h.old, h.role = h.role, m.topology.Role(h.id)

@@ -14,6 +14,9 @@ import (
 // by one frame at most, and small messages need no turn each. What waits is
 // bounded in bytes: a message that does not fit is refused. What is under way is
 // bounded by the window.
+//
+// A goroutine writes it, which ends as soon as it would have to wait, and which
+// signal starts again: an idle link has none.
 type outbox struct {
 	link  *link
 	limit int
@@ -26,17 +29,18 @@ type outbox struct {
 	under  []written // way: not acknowledged, oldest first
 	broken *outgoing // whose last frame the transport refused
 
-	mu     sync.Mutex
-	first  *lane // of those with something to send, whose turn is next
-	last   *lane
-	lanes  map[string]*lane
-	spare  *lane // an empty one, for the next channel
-	bytes  int
-	ended  bool
 	writer sync.WaitGroup
-	// wake has room for one token: something was put, the link is writable
-	// again, or the end has come.
-	wake chan struct{}
+
+	mu      sync.Mutex
+	first   *lane // of those with something to send, whose turn is next
+	last    *lane
+	lanes   map[string]*lane
+	spare   *lane // an empty one, for the next channel
+	bytes   int
+	opened  bool
+	ended   bool
+	writing bool // run runs, or has ended for good
+	again   bool // it is to look once more before it ends
 }
 
 // written is a frame under way.
@@ -99,7 +103,7 @@ func (m *outgoing) failed(peer string, err error) {
 }
 
 func newOutbox(l *link, limit int) *outbox {
-	return &outbox{link: l, limit: limit, turn: frame.MaxFrame, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
+	return &outbox{link: l, limit: limit, turn: frame.MaxFrame}
 }
 
 // put queues a message. It fails with ErrPeerSlow when too much waits already,
@@ -115,7 +119,7 @@ func (o *outbox) put(channel string, m *outgoing) error {
 		return ErrPeerSlow
 	}
 	o.add(channel, m, size)
-	o.signal()
+	o.wake()
 	return nil
 }
 
@@ -128,7 +132,7 @@ func (o *outbox) refill(messages []*outgoing) {
 		m.sent, m.acked, m.next = 0, 0, nil
 		o.add(m.channel, m, m.size())
 	}
-	o.signal()
+	o.wake()
 }
 
 func (o *outbox) add(channel string, m *outgoing, size int) {
@@ -154,6 +158,9 @@ func (o *outbox) lane(channel string) *lane {
 		q = new(lane)
 	}
 	q.channel, q.credit = channel, o.turn
+	if o.lanes == nil {
+		o.lanes = make(map[string]*lane)
+	}
 	o.lanes[channel] = q
 	return q
 }
@@ -168,16 +175,52 @@ func (o *outbox) queue(q *lane) {
 	o.last = q
 }
 
-func (o *outbox) writable() { o.signal() }
-
-func (o *outbox) signal() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
+// open has what is put from now on, and was before, be written.
+func (o *outbox) open() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.opened = true
+	if o.first != nil {
+		o.wake()
 	}
 }
 
-// run writes until the end, or until the transport fails. o.writer counts it.
+// signal has the writer look at the link and at what waits.
+func (o *outbox) signal() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wake()
+}
+
+// wake is signal. It needs the lock.
+func (o *outbox) wake() {
+	switch {
+	case o.writing:
+		o.again = true
+	case o.opened && !o.ended:
+		o.writing = true
+		o.writer.Add(1)
+		go o.run()
+	}
+}
+
+// rest reports whether the writer is to end. It is started again by wake.
+func (o *outbox) rest() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.again {
+		o.again = false
+		return false
+	}
+	if len(o.under) == 0 && cap(o.under)+cap(o.window.samples) > 16 { // an idle link holds little
+		o.under, o.window.samples = nil, nil
+	}
+	o.writing = false
+	return true
+}
+
+// run writes until it would have to wait, until the end, or until the transport
+// fails: then there is nothing more to write ever. o.writer counts it.
 func (o *outbox) run() {
 	defer o.writer.Done()
 	t := o.link.half()
@@ -203,7 +246,9 @@ func (o *outbox) run() {
 				continue // fell meanwhile
 			}
 		}
-		<-o.wake
+		if o.rest() {
+			return
+		}
 	}
 }
 
@@ -314,7 +359,6 @@ func (o *outbox) end() []*outgoing {
 	o.ended = true
 	first := o.first
 	o.lanes, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, 0
-	o.signal()
 	o.mu.Unlock()
 	o.writer.Wait()
 	if o.sent.Load() > 0 {

@@ -75,8 +75,8 @@ type Room struct {
 	stopping chan struct{}
 	done     chan struct{}
 	stop     sync.Once
-	// tasks are the goroutines that work for the room: link writers, and the
-	// makers of session descriptions. Every link counts until LinkClosed.
+	// tasks are the goroutines that work for the room, such as the makers of
+	// session descriptions. Every link counts until LinkClosed, with its writer.
 	tasks sync.WaitGroup
 	// keeper has seats outlive the process.
 	keeper *keeper

@@ -25,6 +25,9 @@ func (r *Room) onSignal(s Signal) {
 		return
 	}
 	switch {
+	case s.Kind == Census:
+		r.onCensus(s.Presence)
+		return
 	case !validRemoteID(s.From):
 		r.node.counters.drop("signal: bad peer id")
 		return

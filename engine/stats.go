@@ -13,7 +13,8 @@ type counters struct {
 	messagesIn, messagesOut                atomic.Uint64
 	linksOpened, linksClosed               atomic.Uint64
 	slowSeats                              atomic.Uint64
-	meshFrames, meshCopies, meshPassed     atomic.Uint64
+	meshFrames, meshCopies                 atomic.Uint64
+	meshPassed, meshFilled                 atomic.Uint64
 	seatsResumed, seatsExpired             atomic.Uint64
 
 	transfersBegun, transfersEnded, transfersCancelled atomic.Uint64
@@ -69,11 +70,12 @@ type Stats struct {
 	BytesIn, BytesOut        uint64 // of frames, headers included
 	MessagesIn, MessagesOut  uint64 // MessagesIn by links, MessagesOut by seats
 	// MeshFrames came through the cells of rooms, and MeshCopies of them once more.
-	// MeshPassed were passed on, counted for each channel.
-	MeshFrames, MeshCopies, MeshPassed uint64
-	SlowSeats                          uint64 // attachments cut off with ErrSlow
-	SeatsResumed                       uint64 // attachments by Room.Resume
-	SeatsExpired                       uint64 // seats that were not resumed in time
+	// MeshPassed were passed on, counted for each channel, and MeshFilled where another
+	// bridge was not heard to.
+	MeshFrames, MeshCopies, MeshPassed, MeshFilled uint64
+	SlowSeats                                      uint64 // attachments cut off with ErrSlow
+	SeatsResumed                                   uint64 // attachments by Room.Resume
+	SeatsExpired                                   uint64 // seats that were not resumed in time
 	// TransfersEnded reached a recipient; TransfersCancelled ended without.
 	// What single recipients did not get is in Dropped.
 	TransfersBegun, TransfersEnded, TransfersCancelled uint64
@@ -96,7 +98,7 @@ func (n *Node) Stats() Stats {
 		FramesIn: c.framesIn.Load(), FramesOut: c.framesOut.Load(),
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
-		MeshFrames: c.meshFrames.Load(), MeshCopies: c.meshCopies.Load(), MeshPassed: c.meshPassed.Load(),
+		MeshFrames: c.meshFrames.Load(), MeshCopies: c.meshCopies.Load(), MeshPassed: c.meshPassed.Load(), MeshFilled: c.meshFilled.Load(),
 		SlowSeats: c.slowSeats.Load(), SeatsResumed: c.seatsResumed.Load(), SeatsExpired: c.seatsExpired.Load(),
 		TransfersBegun: c.transfersBegun.Load(), TransfersEnded: c.transfersEnded.Load(),
 		TransfersCancelled: c.transfersCancelled.Load(),

@@ -124,6 +124,17 @@ func (s *site) post(channel, body string) {
 }
 
 // Sessions, readers and POSTs are in one room.
+// What is said to the mesh itself is read and posted as on any channel.
+func TestEventsOfTheMesh(t *testing.T) {
+	s := serve(t, Config{})
+	r := s.events("demo", "?channel=@_mesh", nil)
+	r.next() // welcome
+	s.post("@_mesh", "hello")
+	if m := r.message(); m["channel"] != "@_mesh" || m["data"] != "hello" {
+		t.Errorf("%v", m)
+	}
+}
+
 func TestEventsBesideSessions(t *testing.T) {
 	s := serve(t, Config{})
 	r := s.events("demo", "", nil)

@@ -2,9 +2,9 @@ package session
 
 import (
 	"iter"
-	"strconv"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 )
 
 // rosterBytes is about how much one message of a roster has, in JSON: every transport
@@ -88,7 +88,7 @@ func writeMeshPeer(w writer, p *engine.MeshPeer) {
 // writeRole writes the three fields that a place and a peer of the roster have.
 func writeRole(w writer, cell int, bridge bool, bridges []string) {
 	w.key("cellId")
-	w.string("cell-" + strconv.Itoa(cell))
+	w.string(cells.Name(cell))
 	w.key("isBridge")
 	w.bool(bridge)
 	w.key("bridges")

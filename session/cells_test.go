@@ -6,8 +6,10 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
 )
 
 // A roster of any size comes in pieces that every transport takes.
@@ -84,5 +86,38 @@ func TestMeshChannel(t *testing.T) {
 		if m := b.hear("begin"); m["channel"] != "@_mesh" {
 			t.Errorf("got %v", m)
 		}
+	})
+}
+
+// The place is told after each seal, after the welcome where there is one already, and
+// when it is gone.
+func TestPlaceIsTold(t *testing.T) {
+	eachCodec(t, func(t *testing.T, codec Codec) {
+		synctest.Test(t, func(t *testing.T) {
+			room := open(t, process(t, memnet.New().Endpoint("server"), engine.Limits{}), engine.RoomConfig{Cells: engine.CellsOn, CellSize: 5})
+			cfg := Config{Room: room, Codec: codec}
+			a, token := secret(t, cfg)
+			place := func(c *client, epoch, peers int) {
+				t.Helper()
+				c.expect(`{"op":"mesh","epoch":%d,"peer":%q,"cellId":"cell-0","isBridge":false,"bridges":[],"cellSize":5,"totalCells":1,"knownCells":1,"totalPeers":%d,"dynamicTTL":5}`,
+					epoch, c.id, peers)
+			}
+			place(a, 1, 2)
+			b := enter(t, cfg)
+			if m := b.hear("mesh"); m["epoch"] != 2.0 || m["peer"] != b.id {
+				t.Errorf("got %v", m)
+			}
+			place(a, 2, 3)
+			a.cut()
+			a, _ = resume(t, cfg, token, 0)
+			place(a, 2, 3)
+			b.say(`{"op":"mesh","id":1}`)
+			if m := b.hear("mesh"); len(m["roster"].([]any)) != 3 {
+				t.Errorf("got %v", m)
+			}
+			room.SetCells(engine.CellsOff, 0)
+			a.expect(`{"op":"mesh","epoch":0,"peer":%q}`, a.id)
+			b.expect(`{"op":"mesh","epoch":0,"peer":%q}`, b.id)
+		})
 	})
 }

@@ -1,17 +1,11 @@
 package cells
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"strconv"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Kinds of frames. There may be others, which peers pass on and nobody delivers.
@@ -43,8 +37,8 @@ type Frame struct {
 func Decode(data []byte) (Frame, error) {
 	f := Frame{TTL: -1, OriginCell: -1}
 	kind := false
-	err := object(data, func(name string, value []byte) {
-		switch name {
+	err := object(data, func(name, value []byte) {
+		switch string(name) {
 		case "t":
 			f.Kind, kind = text(value)
 		case "id":
@@ -56,11 +50,10 @@ func Decode(data []byte) (Frame, error) {
 		case "origin":
 			f.Origin, _ = text(value)
 		case "originCell":
+			name, _ := text(value)
 			f.OriginCell = -1
-			if s, _ := text(value); s != "" {
-				if cell, ok := ParseName(s); ok {
-					f.OriginCell = cell
-				}
+			if cell, ok := ParseName(name); ok {
+				f.OriginCell = cell
 			}
 		}
 	})
@@ -113,57 +106,4 @@ func NewID(origin string, now time.Time, seq uint64) string {
 	b = append(append(b, origin...), ':')
 	b = append(strconv.AppendInt(b, now.UnixMilli(), 36), ':')
 	return string(strconv.AppendUint(b, seq, 10))
-}
-
-// object reads a JSON object, member by member, in one pass. The values alias data.
-func object(data []byte, member func(name string, value []byte)) error {
-	// Browsers send both to each other: lone surrogates, as escapes, where an application
-	// cut a string, and repeated keys.
-	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-	if k := d.PeekKind(); k != jsontext.KindBeginObject && k != jsontext.KindInvalid {
-		return errors.New("no object")
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for d.PeekKind() != jsontext.KindEndObject {
-		t, err := d.ReadToken()
-		if err != nil {
-			return err
-		}
-		name := t.String()
-		v, err := d.ReadValue()
-		if err != nil {
-			return err
-		}
-		end := int(d.InputOffset())
-		member(name, data[end-len(v):end:end])
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return cmp.Or(err, errors.New("more than one value"))
-	}
-	return nil
-}
-
-// text reads a JSON string.
-func text(value []byte) (string, bool) {
-	if len(value) == 0 || value[0] != '"' {
-		return "", false
-	}
-	b, _ := jsontext.AppendUnquote(nil, value) // of what is invalid it makes U+FFFD
-	return string(b), true
-}
-
-// number reads a JSON number.
-func number(value []byte) (float64, bool) {
-	n, err := strconv.ParseFloat(string(value), 64)
-	return n, err == nil || math.IsInf(n, 0)
-}
-
-func appendString(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // of what is invalid it makes U+FFFD
-	return b
 }

@@ -32,6 +32,30 @@ func hashNumber(h uint32, n int) uint32 {
 	return step(h, '0'+uint32(n%10))
 }
 
+// cellState is the hash of an id and ":". The number of a cell goes after it.
+func cellState(id string) uint32 { return step(hash(0, id), ':') }
+
+// best is the cell for which a peer has the greatest hash, the first of several.
+type best struct {
+	cell  int
+	score uint32
+}
+
+// look goes on over the cells from first up to end.
+func (b *best) look(state uint32, first, end int) {
+	for first < end {
+		shared := state // by up to ten cells: all digits but the last
+		if first >= 10 {
+			shared = hashNumber(state, first/10)
+		}
+		for next := min(end, first-first%10+10); first < next; first++ {
+			if s := step(shared, '0'+uint32(first%10)); s > b.score {
+				b.cell, b.score = first, s
+			}
+		}
+	}
+}
+
 // rank is the place of a member in the succession to its cell's bridge: the greatest is it.
 func rank(id string, cell int) uint32 { return hashNumber(step(hash(0, id), '@'), cell) }
 

@@ -20,8 +20,8 @@ func (f *Frame) Message() (Message, bool) {
 		return Message{}, false
 	}
 	m := Message{All: true}
-	err := object(f.Data, func(name string, value []byte) {
-		switch name {
+	err := object(f.Data, func(name, value []byte) {
+		switch string(name) {
 		case "_ch":
 			m.Channel, _ = text(value)
 		case "_d":
@@ -45,17 +45,9 @@ func targets(value []byte) (to []string, all bool) {
 		id, _ := text(value)
 		return []string{id}, false
 	case '[':
-		var list []json.RawMessage
-		if json.Unmarshal(value, &list) != nil {
-			return nil, false
-		}
-		for _, v := range list {
-			if id, ok := text(v); ok {
-				to = append(to, id)
-			}
-		}
+		return texts(value), false
 	}
-	return to, false
+	return nil, false
 }
 
 // AppendMessage appends the Data of a frame for a channel.
@@ -91,8 +83,8 @@ func (f *Frame) Ping() (p Ping, ok bool) {
 	if f.Kind != KindPing {
 		return p, false
 	}
-	err := object(f.Data, func(name string, value []byte) {
-		switch name {
+	err := object(f.Data, func(name, value []byte) {
+		switch string(name) {
 		case "pingId":
 			p.ID, _ = text(value)
 		case "target":
@@ -110,8 +102,8 @@ func (f *Frame) Pong() (p Pong, ok bool) {
 	if f.Kind != KindPong {
 		return p, false
 	}
-	err := object(f.Data, func(name string, value []byte) {
-		switch name {
+	err := object(f.Data, func(name, value []byte) {
+		switch string(name) {
 		case "pingId":
 			p.ID, _ = text(value)
 		case "receivedAt":

@@ -3,6 +3,7 @@ package cells
 import (
 	"math/bits"
 	"slices"
+	"strconv"
 )
 
 // DefaultSize is how many peers a cell is to have unless an application says otherwise.
@@ -27,7 +28,7 @@ type Topology struct {
 
 type peer struct {
 	id    string
-	state uint32 // hash of id and ":"
+	state uint32 // cellState of id
 	score uint32 // of its cell
 	cell  int32
 }
@@ -93,38 +94,33 @@ func (t *Topology) enlist(id string) bool {
 		return false
 	}
 	t.at[id] = int32(len(t.peers))
-	t.peers = append(t.peers, peer{id: id, state: step(hash(0, id), ':')})
+	t.peers = append(t.peers, peer{id: id, state: cellState(id)})
 	return true
 }
 
 // count is the number of cells for n peers.
 func count(n, size int) int { return max(1, (n+size-1)/size) }
 
-// place puts a peer into the cell for which it has the greatest hash, the first of them.
+// place puts a peer into the cell for which it has the greatest hash.
 func (t *Topology) place(p *peer) {
-	best, score := 0, uint32(0)
-	for first := 0; first < len(t.cells); first += 10 { // ten cells share all digits but one
-		state := p.state
-		if first > 0 {
-			state = hashNumber(state, first/10)
-		}
-		for c := first; c < min(first+10, len(t.cells)); c++ {
-			if s := step(state, '0'+uint32(c-first)); s > score {
-				best, score = c, s
-			}
-		}
-	}
-	p.score = score
-	t.enter(p, best)
+	var b best
+	b.look(p.state, 0, len(t.cells))
+	p.score = b.score
+	t.enter(p, b.cell)
 }
 
 // grow makes one more cell, to which those of the peers go who have a greater hash for it.
 func (t *Topology) grow(peers []peer) {
 	last := len(t.cells)
 	t.cells = append(t.cells, cell{})
+	digits := strconv.AppendInt(nil, int64(last), 10)
 	for i := range peers {
 		p := &peers[i]
-		if s := hashNumber(p.state, last); s > p.score {
+		s := p.state
+		for _, d := range digits {
+			s = step(s, uint32(d))
+		}
+		if s > p.score {
 			t.leave(p)
 			p.score = s
 			t.enter(p, last)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,32 +13,35 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
-// half is one end of a link. A goroutine of its own carries what it sends to
-// the other end.
+// half is one end of a link.
 type half struct {
 	net   *Network
 	owner *Endpoint
 	h     engine.LinkHandler
 	sdp   string
-	peer  *half // set when both descriptions are known; guarded by net.mu
+	// Guarded by net.mu: the other end, when both descriptions are known, and of an
+	// offer that was not accepted, those that answered.
+	peer  *half
+	tried []*half
 
 	frozen atomic.Bool
 	// calls serialises the handler's calls.
 	calls sync.Mutex
 
 	mu       sync.Mutex
-	stream   *stream // set when the link is accepted, if the network has a Path
-	queue    []timedFrame
-	buffered int // without a stream
+	out      *queue[parcel] // to the other end; nil before the link is accepted
+	stream   *stream        // set with it, if the network has a Path
+	random   rand.PCG
+	latest   time.Time // arrival of what was sent last
+	buffered int       // without a stream
 	wakeAt   int
 	ended    bool
-	wake     chan struct{}
 }
 
-// timedFrame is due at the other end at a time.
-type timedFrame struct {
-	b  []byte
-	at time.Time
+// parcel is what the other end is told: a frame, or that the link is open.
+type parcel struct {
+	frame []byte
+	open  bool
 }
 
 var (
@@ -47,8 +51,11 @@ var (
 )
 
 func (e *Endpoint) half(h engine.LinkHandler, sdp string) *half {
-	f := &half{net: e.net, owner: e, h: h, sdp: sdp, wakeAt: -1, wake: make(chan struct{}, 1)}
-	e.net.halves[f] = struct{}{}
+	n := e.net
+	f := &half{net: n, owner: e, h: h, sdp: sdp, wakeAt: -1}
+	f.random.Seed(n.Seed, n.made)
+	n.made++
+	e.halves[f] = struct{}{}
 	return f
 }
 
@@ -70,7 +77,7 @@ func (e *Endpoint) Answer(_ context.Context, offer string, h engine.LinkHandler)
 		return nil, "", fmt.Errorf("memnet: answer %q: no such offer", offer)
 	}
 	f := e.half(h, e.net.describe("answer"))
-	f.peer = other
+	f.peer, other.tried = other, append(other.tried, f)
 	e.net.answers[f.sdp] = f
 	return f, f.sdp, nil
 }
@@ -83,85 +90,59 @@ func (f *half) Accept(_ context.Context, answer string) error {
 		f.net.mu.Unlock()
 		return fmt.Errorf("memnet: accept %q: no such answer", answer)
 	}
-	f.peer = other
+	f.peer, f.tried = other, slices.DeleteFunc(f.tried, func(h *half) bool { return h == other })
+	var there, back *stream
 	if f.net.Path != nil {
-		f.net.connect(f, other)
+		there, back = f.net.streams()
 	}
 	f.net.mu.Unlock()
-	for _, h := range []*half{f, other} {
-		if h.gone() {
-			continue
-		}
-		go h.run()
-	}
+	f.begin(other, there)
+	other.begin(f, back)
 	return nil
 }
 
-// connect lets two halves send over a path. It needs the network's lock.
-func (n *Network) connect(a, b *half) {
+// streams makes both directions of a path. It needs the network's lock.
+func (n *Network) streams() (*stream, *stream) {
 	there := newWay(*n.Path, n.time(), n.Seed, n.ways)
 	back := newWay(*n.Path, n.time(), n.Seed, n.ways+1)
 	n.ways += 2
-	a.over(b, newStream(n.time(), there, back))
-	b.over(a, newStream(n.time(), back, there))
+	return newStream(n.time(), there, back), newStream(n.time(), back, there)
 }
 
-// over has the half send to its peer over a stream.
-func (f *half) over(peer *half, s *stream) {
-	s.frozen, s.deaf = f.frozen.Load, peer.frozen.Load
-	s.deliver = func(b []byte) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.queue = append(f.queue, timedFrame{b, f.net.now()})
-		f.notify()
+// begin opens the link at the other end, and lets this one send: over a stream, if
+// there is one.
+func (f *half) begin(peer *half, s *stream) {
+	opening := f.net.Delay
+	if s != nil {
+		opening += f.net.Path.RTT
+		s.frozen, s.deaf = f.frozen.Load, peer.frozen.Load
+		s.deliver = func(b []byte) { f.out.put(parcel{frame: b}, f.net.now()) }
+		s.writable = func() { f.h.LinkWritable() }
 	}
-	s.writable = func() { f.h.LinkWritable() }
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
+	f.latest = f.net.now().Add(opening)
+	f.out = &queue[parcel]{schedule: f.net.time(), take: f.arrive, held: s == nil && f.frozen.Load()}
+	f.out.put(parcel{open: true}, f.latest)
 	f.stream = s
 }
 
-// run opens the link at the other end, and carries frames there.
-func (f *half) run() {
-	f.net.mu.Lock()
-	peer := f.peer
-	f.net.mu.Unlock()
-	opening := f.net.Delay
-	if f.net.Path != nil {
-		opening += f.net.Path.RTT
-	}
-	if !f.sleep(opening) {
+// arrive hands over at the other end.
+func (f *half) arrive(p parcel) {
+	if p.open {
+		f.peer.call(f.peer.h.LinkOpen)
 		return
 	}
-	peer.call(peer.h.LinkOpen)
-	for {
-		f.mu.Lock()
-		var next *timedFrame
-		s := f.stream
-		if len(f.queue) > 0 && (s != nil || !f.frozen.Load()) {
-			next = &f.queue[0]
-			f.queue = f.queue[1:]
-		}
-		ended := f.ended
-		f.mu.Unlock()
-		switch {
-		case next != nil:
-			if !f.sleep(next.at.Sub(f.net.now())) {
-				return
-			}
-			if !peer.call(func() { peer.h.LinkFrame(next.b) }) {
-				return // not acknowledged
-			}
-			if s != nil {
-				s.took(len(next.b))
-			} else if f.passed(len(next.b)) {
-				f.h.LinkWritable()
-			}
-		case ended:
-			return
-		default:
-			<-f.wake
-		}
+	if !f.peer.call(func() { f.peer.h.LinkFrame(p.frame) }) {
+		return // not acknowledged
+	}
+	if f.stream != nil {
+		f.stream.took(len(p.frame))
+	} else if f.passed(len(p.frame)) {
+		f.h.LinkWritable()
 	}
 }
 
@@ -173,16 +154,6 @@ func (f *half) passed(bytes int) bool {
 	before := f.buffered
 	f.buffered -= bytes
 	return before > f.wakeAt && f.buffered <= f.wakeAt
-}
-
-// sleep reports false if the half ended meanwhile.
-func (f *half) sleep(d time.Duration) bool {
-	if d > 0 {
-		over := make(chan struct{})
-		f.net.time().clock.AfterFunc(d, func() { close(over) })
-		<-over
-	}
-	return !f.gone()
 }
 
 // call makes one call to the handler. It reports false if the half has ended.
@@ -202,10 +173,13 @@ func (f *half) gone() bool {
 	return f.ended
 }
 
-func (f *half) notify() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
+// freeze stops what is sent from leaving, or lets it go on.
+func (f *half) freeze(on bool) {
+	f.frozen.Store(on)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.out != nil && f.stream == nil {
+		f.out.hold(on)
 	}
 }
 
@@ -217,19 +191,31 @@ func (f *half) Send(b []byte) error {
 	case f.ended:
 		f.mu.Unlock()
 		return errClosed
-	case s == nil && f.net.Path != nil:
+	case f.out == nil:
 		f.mu.Unlock()
 		return errUnopen
 	case s == nil:
-		f.queue = append(f.queue, timedFrame{slices.Clone(b), f.net.now().Add(f.net.Delay)})
 		f.buffered += len(b)
-		f.notify()
+		f.out.put(parcel{frame: slices.Clone(b)}, f.arrival())
 	}
 	f.mu.Unlock()
 	if s != nil {
 		s.send(b)
 	}
 	return nil
+}
+
+// arrival is when a frame that is sent now arrives, without a stream.
+func (f *half) arrival() time.Time {
+	n := f.net
+	at := n.now().Add(n.Delay)
+	for n.Loss > 0 && rand.New(&f.random).Float64() < n.Loss {
+		at = at.Add(2 * n.Delay)
+	}
+	if at.After(f.latest) {
+		f.latest = at
+	}
+	return f.latest
 }
 
 // Buffered implements engine.Link.
@@ -267,7 +253,7 @@ func (f *half) Close() error {
 func (f *half) end(err error) {
 	f.net.mu.Lock()
 	peer := f.peer
-	delete(f.net.halves, f)
+	delete(f.owner.halves, f)
 	delete(f.net.offers, f.sdp)
 	delete(f.net.answers, f.sdp)
 	if peer != nil && peer.peer != f {
@@ -280,7 +266,9 @@ func (f *half) end(err error) {
 	if f.stream != nil {
 		f.stream.end()
 	}
-	f.notify()
+	if f.out != nil {
+		f.out.end()
+	}
 	f.mu.Unlock()
 	if ended {
 		return

@@ -25,6 +25,14 @@ type Network struct {
 	// Delay is added to every signal and, without a Path, to every frame. Set
 	// the exported fields before use.
 	Delay time.Duration
+	// Loss is the part of the frames, 0 to 1, that are lost on their way and sent
+	// again, without a Path: they, and those after them on their link, come two
+	// delays later.
+	Loss float64
+	// Census has announces and byes collected, and told as one engine.Census to all in a
+	// room, every so often. 0: each comes as it is, which among N peers are N² deliveries
+	// for every round of announces.
+	Census time.Duration
 	// Path is what links are made over; nil for links that only delay.
 	Path *Path
 	// Seed decides what befalls the packets. What a link's packets meet depends
@@ -38,32 +46,34 @@ type Network struct {
 	ways     uint64 // made
 
 	mu      sync.Mutex
-	rooms   map[string]map[*signalRoom]struct{} // by GenosRTC room
-	offers  map[string]*half                    // by description
+	rooms   map[string]*meeting // by GenosRTC room
+	offers  map[string]*half    // by description
 	answers map[string]*half
-	halves  map[*half]struct{}
+	made    uint64 // halves
 	ids     atomic.Uint64
 }
 
 // New makes a network without endpoints.
 func New() *Network {
 	return &Network{
-		rooms:   make(map[string]map[*signalRoom]struct{}),
+		rooms:   make(map[string]*meeting),
 		offers:  make(map[string]*half),
 		answers: make(map[string]*half),
-		halves:  make(map[*half]struct{}),
 	}
 }
 
 // Endpoint is one process's access to the network: its signaling and its
 // transport, as package engine wants them.
 type Endpoint struct {
-	net  *Network
-	name string
+	net    *Network
+	name   string
+	halves map[*half]struct{} // guarded by net.mu
 }
 
 // Endpoint makes an endpoint. Its name appears as author of what it signals.
-func (n *Network) Endpoint(name string) *Endpoint { return &Endpoint{n, name} }
+func (n *Network) Endpoint(name string) *Endpoint {
+	return &Endpoint{n, name, make(map[*half]struct{})}
+}
 
 var (
 	_ engine.Signaling = (*Endpoint)(nil)
@@ -78,10 +88,8 @@ var ErrCut = errors.New("memnet: cut")
 func (e *Endpoint) Cut() {
 	e.net.mu.Lock()
 	var hs []*half
-	for h := range e.net.halves {
-		if h.owner == e || (h.peer != nil && h.peer.owner == e) {
-			hs = append(hs, h)
-		}
+	for h := range e.halves {
+		hs = append(append(hs, h), h.tried...)
 	}
 	e.net.mu.Unlock()
 	for _, h := range hs {
@@ -94,11 +102,8 @@ func (e *Endpoint) Cut() {
 func (e *Endpoint) Freeze(on bool) {
 	e.net.mu.Lock()
 	defer e.net.mu.Unlock()
-	for h := range e.net.halves {
-		if h.owner == e {
-			h.frozen.Store(on)
-			h.notify()
-		}
+	for h := range e.halves {
+		h.freeze(on)
 	}
 }
 

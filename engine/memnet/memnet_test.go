@@ -114,6 +114,40 @@ func TestFramesOverAnyPath(t *testing.T) {
 	}
 }
 
+// Without a path too, what is lost comes later, with what was sent after it.
+func TestLossWithoutPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New()
+		net.Delay, net.Loss = 100*time.Millisecond, 0.2
+		a, _, ea, eb := linked(t, net)
+		<-eb.opened
+		const frames, gap = 1000, 10 * time.Millisecond
+		late := 0
+		for i := range frames {
+			if err := a.Send(binary.BigEndian.AppendUint64(nil, uint64(i))); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(gap)
+			synctest.Wait()
+			if len(eb.got()) < i+1-int(net.Delay/gap) {
+				late++
+			}
+		}
+		time.Sleep(time.Minute)
+		for i, b := range eb.got() {
+			if binary.BigEndian.Uint64(b) != uint64(i) {
+				t.Fatalf("frame %d as number %d", binary.BigEndian.Uint64(b), i)
+			}
+		}
+		if n := len(eb.got()); n != frames || a.Buffered() != 0 || late < frames/2 {
+			t.Errorf("%d frames of %d, %d bytes buffered, some late %d times", n, frames, a.Buffered(), late)
+		}
+		a.Close()
+		<-ea.closed
+		<-eb.closed
+	})
+}
+
 // A receiver that takes nothing holds up its sender: only so much leaves it.
 func TestReceiverHoldsSenderBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,8 +1,7 @@
 package memnet
 
 import (
-	"sync"
-	"time"
+	"slices"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -10,97 +9,81 @@ import (
 // Relay is the name of the one relay that signals come by.
 const Relay = "memnet"
 
+// maxSignals is how many signals may wait for an endpoint.
+const maxSignals = 4096
+
+// meeting is a GenosRTC room's signaling. It is guarded by the network's lock.
+type meeting struct {
+	all   map[*signalRoom]struct{}
+	hosts map[string][]*signalRoom // by peer id
+	census
+}
+
 // signalRoom is an endpoint's place in a room's signaling.
 type signalRoom struct {
 	endpoint *Endpoint
+	meeting  *meeting
 	room     string
 	password string
-	deliver  func(engine.Signal)
-
-	queue chan timedSignal
-	stop  chan struct{}
-	done  chan struct{}
-
-	mu    sync.Mutex
-	hosts map[string]bool
-}
-
-type timedSignal struct {
-	engine.Signal
-	at time.Time
+	queue    queue[engine.Signal]
+	peers    map[string]struct{} // hosted, guarded by the network's lock
 }
 
 // Open implements engine.Signaling.
 func (e *Endpoint) Open(room, password string, deliver func(engine.Signal)) (engine.SignalingRoom, error) {
-	s := &signalRoom{
-		endpoint: e, room: room, password: password, deliver: deliver,
-		queue: make(chan timedSignal, 4096),
-		stop:  make(chan struct{}), done: make(chan struct{}),
-		hosts: make(map[string]bool),
-	}
 	n := e.net
+	s := &signalRoom{endpoint: e, room: room, password: password, peers: make(map[string]struct{})}
+	s.queue.schedule, s.queue.take = n.time(), deliver
 	n.mu.Lock()
-	if n.rooms[room] == nil {
-		n.rooms[room] = make(map[*signalRoom]struct{})
+	defer n.mu.Unlock()
+	if s.meeting = n.rooms[room]; s.meeting == nil {
+		s.meeting = &meeting{all: make(map[*signalRoom]struct{}), hosts: make(map[string][]*signalRoom)}
+		n.rooms[room] = s.meeting
 	}
-	n.rooms[room][s] = struct{}{}
-	n.mu.Unlock()
-	go s.run()
+	s.meeting.all[s] = struct{}{}
 	return s, nil
-}
-
-func (s *signalRoom) run() {
-	defer close(s.done)
-	for {
-		select {
-		case t := <-s.queue:
-			n := s.endpoint.net
-			if wait := t.at.Sub(n.now()); wait > 0 {
-				over := make(chan struct{})
-				stop := n.time().clock.AfterFunc(wait, func() { close(over) })
-				select {
-				case <-over:
-				case <-s.stop:
-					stop()
-					return
-				}
-			}
-			s.deliver(t.Signal)
-		case <-s.stop:
-			return
-		}
-	}
 }
 
 // Close implements engine.SignalingRoom.
 func (s *signalRoom) Close() {
 	n := s.endpoint.net
 	n.mu.Lock()
-	_, open := n.rooms[s.room][s]
-	delete(n.rooms[s.room], s)
-	n.mu.Unlock()
-	if open {
-		close(s.stop)
+	delete(s.meeting.all, s)
+	for peer := range s.peers {
+		s.unhost(peer)
 	}
-	<-s.done
+	if len(s.meeting.all) == 0 && n.rooms[s.room] == s.meeting {
+		delete(n.rooms, s.room)
+	}
+	n.mu.Unlock()
+	s.queue.end()
+	s.queue.work.Wait()
 }
 
 // Host implements engine.SignalingRoom.
-func (s *signalRoom) Host(peer string) { s.setHost(peer, true) }
-
-// Unhost implements engine.SignalingRoom.
-func (s *signalRoom) Unhost(peer string) { s.setHost(peer, false) }
-
-func (s *signalRoom) setHost(peer string, on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hosts[peer] = on
+func (s *signalRoom) Host(peer string) {
+	s.endpoint.net.mu.Lock()
+	defer s.endpoint.net.mu.Unlock()
+	if _, there := s.peers[peer]; !there {
+		s.peers[peer] = struct{}{}
+		s.meeting.hosts[peer] = append(s.meeting.hosts[peer], s)
+	}
 }
 
-func (s *signalRoom) hostsPeer(peer string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hosts[peer]
+// Unhost implements engine.SignalingRoom.
+func (s *signalRoom) Unhost(peer string) {
+	s.endpoint.net.mu.Lock()
+	defer s.endpoint.net.mu.Unlock()
+	s.unhost(peer)
+}
+
+// unhost needs the network's lock.
+func (s *signalRoom) unhost(peer string) {
+	delete(s.peers, peer)
+	hosts := s.meeting.hosts
+	if hosts[peer] = slices.DeleteFunc(hosts[peer], func(h *signalRoom) bool { return h == s }); len(hosts[peer]) == 0 {
+		delete(hosts, peer)
+	}
 }
 
 // publish gives a signal to the others in the room who want it. A description
@@ -108,18 +91,32 @@ func (s *signalRoom) hostsPeer(peer string) bool {
 func (s *signalRoom) publish(sig engine.Signal) {
 	sig.Relay, sig.Author = Relay, s.endpoint.name
 	n := s.endpoint.net
-	at := n.now().Add(n.Delay)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for other := range n.rooms[s.room] {
-		if other == s || (sig.To != "" && (!other.hostsPeer(sig.To) || other.password != s.password)) {
-			continue
+	if sig.To != "" {
+		for _, other := range s.meeting.hosts[sig.To] {
+			if other != s && other.password == s.password {
+				other.give(sig)
+			}
 		}
-		select {
-		case other.queue <- timedSignal{sig, at}:
-		default:
-			panic("memnet: 4096 signals wait for one endpoint")
+		return
+	}
+	if n.Census > 0 {
+		s.meeting.count(n, sig)
+		return
+	}
+	for other := range s.meeting.all {
+		if other != s {
+			other.give(sig)
 		}
+	}
+}
+
+// give has a signal be delivered, after the network's delay.
+func (s *signalRoom) give(sig engine.Signal) {
+	n := s.endpoint.net
+	if s.queue.put(sig, n.now().Add(n.Delay)) > maxSignals {
+		panic("memnet: too many signals wait for one endpoint")
 	}
 }
 

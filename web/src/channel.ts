@@ -7,6 +7,9 @@ import type { Arrival } from './message.ts'
 /** What a channel needs of its room: to send one message. */
 export type Send = (channel: string, data: unknown, options: SendOptions) => Promise<void>
 
+/** The channel of what is said to the mesh itself. */
+export const meshChannel = '@_mesh'
+
 /** A channel is a name, a way out, and listeners. */
 export class RoomChannel implements Channel {
   private readonly events = new Emitter<ChannelEvents>()
@@ -23,7 +26,7 @@ export class RoomChannel implements Channel {
   ) {
     const bytes = new TextEncoder().encode(name).length
     if (bytes < 1 || bytes > 12) throw new Failure('channel_name', `channel ${name}: ${bytes} bytes, 1 to 12 are allowed`)
-    if (name.startsWith('@_')) throw new Failure('channel_name', `channel ${name}: names that begin with @_ are reserved`)
+    if (name.startsWith('@_') && name !== meshChannel) throw new Failure('channel_name', `channel ${name}: names that begin with @_ are reserved`)
   }
 
   /** Whether anybody here wants what comes. */

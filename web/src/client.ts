@@ -30,7 +30,7 @@ export interface JoinOptions {
    * that came meanwhile. Sends that were not acknowledged go on too, the first 1 MiB of them; what
    * becomes of them the next page hears by {@link RoomEvents.error} alone. One whose Blob is still
    * being read, or which is still being encrypted, is not among them; one that is encrypted is refused
-   * with `unreadable` if the session was lost, or {@link Room.mesh} has changed: it says who has sent it.
+   * with `unreadable` if the session was lost, or {@link Room.meshId} has changed: it says who has sent it.
    * Transfers end with the page, in both directions, and so does everything when the page crashes.
    * Others see you leave only when the session's time is up. Default false: a page that ends leaves
    * the room.
@@ -72,7 +72,7 @@ export interface Peer {
 export interface Undelivered {
   /** The recipient. Undefined with `gone`: the server was started anew, and some of the browsers may not have the send. */
   peer?: string
-  /** `too_large`, `unknown_peer`, `slow`, `forbidden`, `gone`, `busy`, `refused` or `corrupt`, see docs/gateway.md. */
+  /** `too_large`, `unknown_peer`, `slow`, `forbidden`, `other_cell`, `gone`, `busy`, `refused` or `corrupt`, see docs/gateway.md. */
   error: string
   /** The same for people. */
   message: string
@@ -104,6 +104,10 @@ export interface RoomEvents {
   'peer:seen': [peerId: string, type?: string]
   /** The peer has said goodbye. */
   'peer:lost': [peerId: string, type?: string]
+  /** Our place in the room's cells after a seal; null when the room has no cells any more. */
+  'mesh:state': [state: MeshState | null]
+  /** The place of another peer: after a seal one for each. They are asked for where somebody listens. */
+  'mesh:peer-state': [peer: MeshPeer & { readonly id: string; readonly timestamp: number }]
   /** A send did not reach one of its recipients. */
   result: [undelivered: Undelivered]
   /** What {@link Room.state} has become. While reconnecting it comes twice for each try: when it is waited for, and when it begins. */
@@ -230,6 +234,57 @@ export interface Channel {
   off<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): void
 }
 
+/** The place of a peer in the cells of its room. */
+export interface MeshPeer {
+  /** Such as `cell-2`. */
+  readonly cell: string
+  readonly isBridge: boolean
+  /** The cells that it bridges with its own. */
+  readonly bridges: string[]
+}
+
+/** Our own place, as GenosDB's `mesh.getState()` has it, but for `roster`: see {@link Mesh.getStableRoster}. */
+export interface MeshState {
+  /** Counts the seals, each of which fixes anew who is in which cell. */
+  readonly epoch: number
+  /** Whose place it is: {@link Room.meshId}. */
+  readonly peer: string
+  readonly cellId: string
+  readonly isBridge: boolean
+  readonly bridges: string[]
+  /** How many peers a cell is to have. */
+  readonly cellSize: number
+  readonly totalCells: number
+  /** How many of them are not empty. */
+  readonly knownCells: number
+  readonly totalPeers: number
+  readonly dynamicTTL: number
+  /** Some peers use cells and some do not; the server carries messages between them. */
+  readonly mixed?: true
+}
+
+/**
+ * The cellular mesh of a room (GenosDB's option `cells`), with GenosDB's calls. The server takes part in it
+ * for us; {@link Channel}s reach the whole room. Other than in GenosDB, what is asked of all peers is
+ * asked of the server, bytes arrive as bytes between clients like this one, and `message` does not repeat the
+ * messages of channels.
+ */
+export interface Mesh {
+  /** Sends to everybody who listens here. In browsers these are those of a room with cells; they take JSON and strings. */
+  readonly send: Channel['send']
+  /** Listens, as on a {@link Channel}, and returns what ends it. */
+  on<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): () => void
+  /** {@link Room.ping} */
+  ping(peerId: string): Promise<number>
+  /** Our place; null in a room without cells, and before the first seal that has us. */
+  getState(): MeshState | null
+  getCellSize(): number | null
+  /** All peers of the last seal, by peer id; none in a room without cells. Rejects with `disconnected` without a connection. */
+  getPeerInfo(): Promise<Map<string, MeshPeer>>
+  /** Their ids. */
+  getStableRoster(): Promise<string[]>
+}
+
 /** A node of the room's graph. */
 export interface GraphNode {
   readonly id: string
@@ -310,13 +365,15 @@ export interface Room {
   /** `session`: browsers see you as a peer of your own. `server`: browsers see the server's peer in your place. */
   readonly identity: 'session' | 'server'
   /** The id under which browsers see you, where it is not {@link id}; it changes when the server is started again. */
-  readonly mesh: string
+  readonly meshId: string
   readonly state: RoomState
+  /** The cells of the room, where it has some. */
+  readonly mesh: Mesh
   /** The room's graph, where the server keeps one. */
   readonly graph: Graph
   /**
    * The channel of that name, the same one each time; options hold from the call on that has them.
-   * Throws if the name is not 1 to 12 bytes of UTF-8, or begins with `@_`.
+   * Throws if the name is not 1 to 12 bytes of UTF-8, or begins with `@_` and is not `@_mesh`.
    */
   channel(name: string, options?: ChannelOptions): Channel
   /**
@@ -402,7 +459,7 @@ export interface Database {
  *     const db = await gdb('demo', { rtc: true })
  *     db.room.channel('chat').send('hello')
  *
- * Audio, video and cells are GenosDB's alone.
+ * Audio and video are GenosDB's alone.
  */
 export async function gdb(name: string, options: DatabaseOptions = {}): Promise<Database> {
   return new RoomDatabase(await join(options.url ?? null, name, options))

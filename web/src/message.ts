@@ -22,6 +22,7 @@ export type ClientMessage =
   | { op: 'ping'; id: number; peer?: string | undefined }
   | { op: 'pong'; id: number }
   | { op: 'leave' }
+  | { op: 'mesh'; id: number }
   | GraphMessage
   | TransferMessage
 
@@ -141,6 +142,17 @@ export interface WatchMessage {
   seq?: number
 }
 
+interface Role {
+  cellId: string
+  isBridge: boolean
+  bridges: string[]
+}
+
+/** Our place in the cells, of which nothing is told with epoch 0; or an answer about all peers. */
+export type MeshMessage =
+  | ({ op: 'mesh'; epoch: number; peer: string } & Partial<Role>)
+  | { op: 'mesh'; id: number; roster: ({ peer: string } & Role)[]; more?: boolean }
+
 export type ServerMessage =
   | Welcome
   | ErrorMessage
@@ -150,6 +162,7 @@ export type ServerMessage =
   | ProgressMessage
   | NodeMessage
   | WatchMessage
+  | MeshMessage
   | { op: 'ping'; id: number }
   | { op: 'pong'; id: number; peer?: string; error?: string }
   | { op: 'peer'; event: 'join' | 'leave' | 'seen' | 'lost'; peer: string; type?: string }

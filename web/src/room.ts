@@ -1,6 +1,6 @@
 import { backoff, pause } from './backoff.ts'
-import { RoomChannel } from './channel.ts'
-import type { Channel, ChannelOptions, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
+import { meshChannel, RoomChannel } from './channel.ts'
+import type { ChannelOptions, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
 import { Connection, verdict, type Ending } from './connection.ts'
 import { Emitter } from './emitter.ts'
@@ -8,6 +8,7 @@ import { Secret } from './encryption.ts'
 import { ended, Failure } from './error.ts'
 import { RoomGraph } from './graph.ts'
 import type { ClientMessage, Limits, ServerMessage, Welcome } from './message.ts'
+import { RoomMesh } from './mesh.ts'
 import { Pings } from './pings.ts'
 import { refusal } from './refusal.ts'
 import { Sends, type Sending } from './sends.ts'
@@ -25,7 +26,7 @@ const farewell = 2_000
 /** A room: one connection after the other, and what outlives them. */
 export class JoinedRoom implements Room, Sending {
   id = ''
-  mesh = ''
+  meshId = ''
   identity: 'session' | 'server' = 'session'
   state: RoomState = { status: 'connecting' }
 
@@ -47,6 +48,7 @@ export class JoinedRoom implements Room, Sending {
   private readonly nextId = () => ++this.lastId
   private readonly pings = new Pings(this.nextId)
   readonly graph = new RoomGraph(this, this.nextId)
+  readonly mesh: RoomMesh
 
   private current?: Connection // the connection that is dialled or open
   link?: Connection | undefined // the same, once it was welcomed
@@ -74,9 +76,10 @@ export class JoinedRoom implements Room, Sending {
     this.session = new Session(ticket, (message) => this.say(message))
     this.sender = new Sender(ticket?.transfer ?? 0, ticket?.ended ?? [], (message) => this.say(message))
     this.sends = new Sends(this, this.sender)
+    this.mesh = new RoomMesh(this, this.channel(meshChannel), this.nextId, this.events)
     if (ticket) {
       this.id = ticket.id
-      this.mesh = ticket.mesh
+      this.meshId = ticket.mesh
       // What has come of them can be told to nobody but the room.
       this.sends.restore(ticket, (error) => error && this.tell(() => this.events.emit('error', error as Failure)))
     }
@@ -108,7 +111,7 @@ export class JoinedRoom implements Room, Sending {
     return this.id
   }
 
-  channel(name: string, { passphrase }: ChannelOptions = {}): Channel {
+  channel(name: string, { passphrase }: ChannelOptions = {}): RoomChannel {
     const channel = this.channels.get(name) ?? new RoomChannel(name, this.sends.send)
     if (passphrase !== undefined && passphrase !== channel.secret?.passphrase) channel.secret = new Secret(this.name, name, passphrase)
     this.channels.set(name, channel)
@@ -212,7 +215,8 @@ export class JoinedRoom implements Room, Sending {
       this.receiver.close(ended('gone'))
     }
     this.id = welcome.peer
-    this.mesh = welcome.mesh ?? welcome.peer
+    this.meshId = welcome.mesh ?? welcome.peer
+    this.mesh.state = null // it is told anew
     this.identity = welcome.identity
     const present = new Set(welcome.peers.map(({ peer }) => peer))
     this.part((peer) => !present.has(peer))
@@ -264,6 +268,9 @@ export class JoinedRoom implements Room, Sending {
       case 'watch':
         this.graph.received(message)
         break
+      case 'mesh':
+        this.mesh.received(message)
+        break
       case 'ping':
         this.say({ op: 'pong', id: message.id })
         break
@@ -281,7 +288,7 @@ export class JoinedRoom implements Room, Sending {
       case 'error': {
         const error = new Failure(message.code, message.message)
         const { id } = message
-        const known = id === undefined ? this.sends.refused(message, error) : this.graph.refused(id, error) || this.pings.finish(id, error.code)
+        const known = id === undefined ? this.sends.refused(message, error) : this.graph.refused(id, error) || this.mesh.refused(id, error) || this.pings.finish(id, error.code)
         if (!known) this.events.emit('error', error)
       }
     }
@@ -343,6 +350,7 @@ export class JoinedRoom implements Room, Sending {
     this.release()
     this.link = undefined
     this.pings.close('disconnected')
+    this.mesh.close()
     this.sender.suspend()
     this.receiver.suspend()
     if (error) {

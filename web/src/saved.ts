@@ -27,7 +27,7 @@ export function restore(
   { sends, sealed, id, mesh }: Ticket,
   outbox: Outbox,
   codec: Codec,
-  room: { id: string; mesh: string },
+  room: { id: string; meshId: string },
   settle: Entry['settle'],
 ): Sending[] {
   return sends.map((text) => {
@@ -36,7 +36,7 @@ export function restore(
     const frame = codec.encode(message)
     const seal = () => {
       const text = `channel ${channel}: an encrypted send of the page before: nobody could read it, since our peer id is another now`
-      if (room.id === id && room.mesh === mesh) outbox.fill(entry, frame)
+      if (room.id === id && room.meshId === mesh) outbox.fill(entry, frame)
       else outbox.refuse(seq, new Failure('unreadable', text))
     }
     const entry: Entry = { seq, size: sizeOf(frame), frame, gone: true, settle, ...(sealed.includes(seq) && { seal }) }

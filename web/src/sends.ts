@@ -17,7 +17,7 @@ import type { Sender } from './transfer/sender.ts'
 /** What sends need of their room. */
 export interface Sending {
   readonly id: string
-  readonly mesh: string
+  readonly meshId: string
   readonly codec: Codec
   readonly limits: Limits
   /** The connection, once it was welcomed. */
@@ -68,7 +68,7 @@ export class Sends {
       const fill = async (): Promise<void> => {
         const { link } = room
         try {
-          const bytes = secret ? await secret.seal([room.id, room.mesh], kind, blob!, beside.meta) : bytesOf(await blob!.arrayBuffer())
+          const bytes = secret ? await secret.seal([room.id, room.meshId], kind, blob!, beside.meta) : bytesOf(await blob!.arrayBuffer())
           if (secret && link !== room.link) return // it is sealed anew for the next one
           this.outbox.fill(entry, encode(bytes))
         } catch (error) {
@@ -120,7 +120,7 @@ export class Sends {
 
   /** What the next page needs beside the session itself. */
   unfinished(): Omit<Ticket, 'resume' | 'ack'> {
-    const { id, mesh, codec } = this.room
+    const { id, meshId: mesh, codec } = this.room
     return { id, mesh, transfer: this.sender.lastTransfer, ended: this.sender.current, ...save(this.outbox, codec) }
   }
 

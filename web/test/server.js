@@ -49,6 +49,8 @@ export class TestServer {
   lastSeq = 0
   history = [] // messages to all
   mesh = undefined // what browsers take sessions for
+  roster = [] // of the room's cells
+  place = undefined // that sessions have in them
   lost = new Map() // token of a session that is no more -> the reason
   transfers = new Transfers(this)
   graph = new Graph()
@@ -178,6 +180,7 @@ function greet(server, ws, room) {
       peers: [...server.peers.values()].filter((peer) => peer !== session).map(({ id, type }) => ({ peer: id, ...(type && { type }) })),
       limits: server.limits,
     })
+    if (server.place) session.tell(server.place)
     if (known) {
       session.resumed(hello.ack)
     } else {
@@ -266,6 +269,12 @@ class Session {
   on_ping({ id, peer }) {
     const error = peer === undefined || this.server.peers.has(peer) ? undefined : 'unknown_peer'
     this.tell({ op: 'pong', id, ...(peer && { peer }), ...(error && { error }) })
+  }
+
+  on_mesh({ id }) {
+    const pieces = this.server.roster
+    for (const roster of pieces.slice(0, -1)) this.tell({ op: 'mesh', id, roster, more: true })
+    this.tell({ op: 'mesh', id, roster: pieces.at(-1) ?? [] })
   }
 
   on_leave() {

@@ -14,7 +14,7 @@ export async function application(): Promise<void> {
   room.on('result', ({ peer, error, meta }: Undelivered) => console.log(peer, error, meta))
   // @ts-expect-error: without peer when the server was started anew
   room.on('result', ({ peer }) => console.log(peer.length))
-  room.on('session:lost', (reason) => console.log(reason.length, room.mesh))
+  room.on('session:lost', (reason) => console.log(reason.length, room.meshId))
   room.on('state', (state) => {
     if (state.status === 'reconnecting') console.log(state.attempt, state.next?.toFixed(), state.reason)
     else if (state.status === 'closed') console.log(state.error.code)
@@ -56,6 +56,12 @@ export async function application(): Promise<void> {
   console.log((await watch.ready).toFixed(), (await room.graph.get('x'))?.value)
   watch.unsubscribe()
 
+  const unlisten: () => void = room.mesh.on('message', (data: { text: string }, peerId) => console.log(data.text, peerId))
+  await room.mesh.send({ text: 'hi' }, 'a')
+  room.on('mesh:state', (state) => console.log(state?.cellId, state?.bridges.length))
+  room.on('mesh:peer-state', ({ id, cell, isBridge }) => console.log(id, cell, isBridge))
+  console.log(room.mesh.getState()?.dynamicTTL, (await room.mesh.getPeerInfo()).get('a')?.cell, await room.mesh.getStableRoster())
+  unlisten()
   console.log(await room.ping(), await room.ping('a'))
   await room.leave()
 }

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+)
+
+// By the browsers' rule a bridge repeats a frame at once on the channels of all its
+// neighbours. Their own bridges do the same in their cells, so that with a thousand cells
+// everybody hears a frame eighteen times. Ours repeat it in their own cell only, and
+// fill in for a neighbour's bridge if that is not heard to repeat it in time: it may be
+// gone, or not have had the frame.
+
+const (
+	// fillAfter is that time, and fillSpread what is added at random to it: the first
+	// who fills in is heard by the others.
+	fillAfter  = 250 * time.Millisecond
+	fillSpread = 250 * time.Millisecond
+	// maxFills is how many frames are watched in a room. Beyond them, the neighbours
+	// get theirs at once.
+	maxFills = 4_096
+)
+
+// fill is a frame that neighbours' bridges are to repeat.
+type fill struct {
+	frame  *cells.Frame
+	except [2]string
+	ways   map[int]*hosted // by cell: who fills in
+	stop   func()
+}
+
+// fillLater watches over a frame.
+func (r *Room) fillLater(f *fill) {
+	if len(f.ways) == 0 {
+		return
+	}
+	if len(r.mesh.fills) >= maxFills {
+		r.node.counters.drop("mesh: too many frames to watch, sent at once")
+		r.fillIn(f)
+		return
+	}
+	r.mesh.fills[f.frame.ID] = f
+	wait := fillAfter + time.Duration(r.node.jitter()*float64(fillSpread))
+	f.stop = r.after(wait, func() {
+		if r.mesh.fills[f.frame.ID] == f {
+			delete(r.mesh.fills, f.frame.ID)
+			r.fillIn(f)
+		}
+	})
+}
+
+func (r *Room) fillIn(f *fill) {
+	s := spreading{room: r, frame: f.frame, except: f.except}
+	for cell, h := range f.ways {
+		if r.hosted[h.id] == h && h.serves(cell) && h.role != nil {
+			r.node.counters.meshFilled.Add(1)
+			s.out(h, way{cell, h.role.Audience[cell]})
+		}
+	}
+}
+
+// repeated notes that a frame was heard on the channel of a cell.
+func (r *Room) repeated(id string, cell int) {
+	f := r.mesh.fills[id]
+	if f == nil {
+		return
+	}
+	delete(f.ways, cell)
+	if len(f.ways) == 0 {
+		f.stop()
+		delete(r.mesh.fills, id)
+	}
+}
+
+// repeats tells whether the bridge of a cell can be left to repeat a frame that it hears
+// on the channel of another: browsers do not repeat those of the first cell.
+func (r *Room) repeats(cell, came int) bool {
+	return came != 0 || answersOnly(r.mesh.topology.Bridge(cell))
+}
