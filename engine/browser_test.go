@@ -161,13 +161,13 @@ func (l *pageLink) LinkFrame(b []byte) {
 	if m == nil {
 		return
 	}
-	if _, ok := cells.ParseChannel(m.Channel); ok {
-		return // a page without cells has no listener there
-	}
 	p := l.page
 	if p.hears != nil && !strings.HasPrefix(m.Channel, "@_") {
 		p.told(l.peer, m)
 		return
+	}
+	if _, ok := cells.ParseChannel(m.Channel); ok {
+		return // a page without cells has no listener there
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

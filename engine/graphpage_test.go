@@ -68,6 +68,9 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 		p.tell(graph.EncodeSync(p.replica.Last()))
 		return
 	}
+	if m.Channel != engine.ChannelGraph {
+		return
+	}
 	msg, err := graph.Decode(m.Content.Data)
 	if err != nil || msg.Bad > 0 {
 		p.t.Errorf("page %s got %s: %v", p.id, m.Content.Data, err)

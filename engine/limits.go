@@ -75,7 +75,7 @@ const (
 	// in their rosters.
 	announceEvery = 20 * time.Second
 	// meshAnnounceEvery is the same in a room with cells, where most peers know of us
-	// by announces alone, and forget who is silent for 30 s.
+	// by announces alone, and offer us a link only when they hear one.
 	meshAnnounceEvery = 10 * time.Second
 	// announceGap is the time between announces of a hosted peer while others
 	// keep coming; of a few that come after a pause, announceBurst, each is

@@ -60,7 +60,7 @@ func (m *Memory) heardFar(peer string, data json.RawMessage) {
 		c.drop("graph: bad operations")
 	}
 	if len(msg.Ops) > 0 {
-		m.room.toFull(nil, ChannelGraph, Content{Kind: JSON, Data: data})
+		m.room.toFull(peer, nil, ChannelGraph, Content{Kind: JSON, Data: data})
 	}
 	m.take(m.askerOf(peer), &msg)
 }
@@ -103,7 +103,7 @@ func (m *Memory) farPeers() (to []string) {
 
 func farFrame(data []byte, to []string) *cells.Frame {
 	msg := cells.Message{Channel: ChannelGraph, Data: data, To: to}
-	return &cells.Frame{Kind: "msg", Data: cells.AppendMessage(nil, msg)}
+	return &cells.Frame{Kind: cells.KindMsg, Data: cells.AppendMessage(nil, msg)}
 }
 
 // sealed asks a peer without a link what it has, one after each seal, that was not heard

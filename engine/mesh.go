@@ -199,6 +199,8 @@ func (r *Room) meshTick() {
 		r.census(now)
 		if m.seals.Due(now) {
 			r.seal(now)
+		} else if now.Sub(m.sealed) < cells.Cap {
+			r.takeRoles() // others may have sealed after us
 		}
 		r.expireMeshPings(now)
 	}

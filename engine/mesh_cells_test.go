@@ -241,3 +241,48 @@ func TestCellsDirected(t *testing.T) {
 		}
 	})
 }
+
+// On the mesh's own channel other peers take JSON and text to all, as browsers send it. Of
+// what they cannot take the sender is told, and they hear nothing.
+func TestCellsMeshChannelRefuses(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		room := openCells(t, net, 6, 2, 2)
+		settle(40 * time.Second)
+		from, local := room.clients[0], room.clients[1]
+		from.send(engine.ChannelMesh, engine.Content{Kind: engine.Binary, Data: []byte{1}})
+		settle(time.Second)
+		results := of[engine.Result](from.client)
+		if len(results) != 5*3 { // the peers of five servers, each with two seats
+			t.Errorf("%d results", len(results))
+		}
+		for _, r := range results {
+			if r.Err != engine.ErrOtherCell {
+				t.Errorf("result %v", r)
+			}
+		}
+		var to []string
+		for _, c := range room.clients[1:] {
+			to = append(to, c.ID())
+		}
+		from.send(engine.ChannelMesh, text("to some"), to...)
+		settle(time.Second)
+		results = of[engine.Result](from.client)[len(results):]
+		if len(results) != len(to)-1 {
+			t.Errorf("%d results", len(results))
+		}
+		for _, r := range results {
+			if r.Err != engine.ErrNotHeard {
+				t.Errorf("result %v", r)
+			}
+		}
+		for _, c := range room.clients[1:] {
+			want := 0
+			if c == local {
+				want = 2
+			}
+			if got := of[*engine.Message](c.client); len(got) != want {
+				t.Errorf("%s got %d messages, want %d", c.ID(), len(got), want)
+			}
+		}
+	})
+}

@@ -46,17 +46,17 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		return
 	}
 	// A server like ours pings to find out, and does not know itself.
-	if f.Kind != "ping" || !answersOnly(rem.id) {
+	if f.Kind != cells.KindPing || !answersOnly(rem.id) {
 		r.setKind(rem, kindCells)
 	}
-	if f.OriginCell >= 0 && f.Kind != "ping" {
+	if f.OriginCell >= 0 && f.Kind != cells.KindPing {
 		r.claim(f.Origin, f.OriginCell)
 	}
 	switch {
-	case !m.on && f.Kind != "ping":
+	case !m.on && f.Kind != cells.KindPing:
 		c.drop("mesh: the room has no cells")
 		return
-	case !l.pair.h.serves(cell):
+	case f.Kind != cells.KindPong && !l.pair.h.serves(cell):
 		c.drop("mesh: not on our channel")
 		return
 	case !m.seen.Add(f.ID):
@@ -66,13 +66,13 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 	}
 	c.meshFrames.Add(1)
 	switch f.Kind {
-	case "msg":
+	case cells.KindMsg:
 		r.meshMessage(l, f)
-	case "ping":
+	case cells.KindPing:
 		if r.answerPing(f) {
 			return
 		}
-	case "pong":
+	case cells.KindPong:
 		r.onPong(f)
 	default:
 		c.drop("mesh: unknown kind of frame")

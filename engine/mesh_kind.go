@@ -7,16 +7,12 @@ import (
 )
 
 // Whether a page uses cells is not on the wire until it has something to say. It is
-// asked: who uses cells answers a ping of the mesh on the channel of its cell, which
-// before its first seal is the first one, and to others the ping is a message on a
-// channel without listeners.
+// asked: who uses cells answers a ping of the mesh on the channel of cell 0, which pages
+// take for their own wherever they are, and to others the ping is a message on a channel
+// without listeners.
 
 // maxKindAsks is how often a peer is asked that does not answer. Then it uses no cells.
 const maxKindAsks = 4
-
-// kindChannels are how many channels it is asked on each time, from the first on: which
-// is that of its cell is not known while the size of cells is not.
-var kindChannels = [maxKindAsks]int{1, 4, 16, 64}
 
 // askKinds asks the linked peers of which it is not known how they take part. It reports
 // whether there are any.
@@ -49,18 +45,9 @@ func (r *Room) askKind(rem *remote) {
 	if p == nil || p.live == nil {
 		return
 	}
-	channels := make(map[int]struct{})
-	if t := r.mesh.topology; t != nil && t.Has(rem.id) {
-		channels[t.Cell(rem.id)] = struct{}{}
-	}
-	for c := range min(kindChannels[rem.asks], max(1, len(r.remotes)+len(r.hosted))) {
-		channels[c] = struct{}{}
-	}
 	rem.asks, rem.asked = rem.asks+1, r.now()
 	ping := cells.AppendPing(nil, cells.Ping{ID: h.id + "-" + rem.id, Target: rem.id})
-	for c := range channels {
-		r.sendFrame(h, p, c, &cells.Frame{Kind: "ping", Data: ping})
-	}
+	r.sendFrame(h, p, 0, &cells.Frame{Kind: cells.KindPing, Data: ping})
 }
 
 // meet begins to ask a peer that has got a link.

@@ -41,7 +41,7 @@ func (r *Room) meshMessage(l *link, f *cells.Frame) {
 	}
 	if m.All {
 		r.stage(&posting{link: l, in: in, mesh: &meshPosting{from: f.Origin, to: toAll}})
-		r.toFull(nil, in.Channel, in.Content)
+		r.toFull(f.Origin, nil, in.Channel, in.Content)
 		return
 	}
 	var listed []string
@@ -56,7 +56,7 @@ func (r *Room) meshMessage(l *link, f *cells.Frame) {
 	if listed != nil {
 		r.stage(&posting{link: l, in: in, mesh: &meshPosting{from: f.Origin, to: toListed, listed: listed}})
 	}
-	r.toFull(m.To, in.Channel, in.Content)
+	r.toFull(f.Origin, m.To, in.Channel, in.Content)
 }
 
 // meshContent is what a value in a frame says: the text that it was, or its JSON.
@@ -123,19 +123,18 @@ func (r *Room) meshSend(p *posting, d *delivery) {
 	data, ok := meshData(&o.Content)
 	switch {
 	case ok && o.Channel == ChannelMesh:
-		r.originate(s.hosted, &cells.Frame{Kind: "msg", Data: data}, r.originOf(s, o, d))
+		r.originate(s.hosted, &cells.Frame{Kind: cells.KindMsg, Data: data}, r.originOf(s, o, d))
 	case ok:
 		data = cells.AppendMessage(nil, cells.Message{Channel: o.Channel, Data: data, All: true})
-		r.originate(s.hosted, &cells.Frame{Kind: "msg", Data: data}, r.originOf(s, o, d))
-	}
-	if o.Channel == ChannelMesh {
-		return
+		r.originate(s.hosted, &cells.Frame{Kind: cells.KindMsg, Data: data}, r.originOf(s, o, d))
 	}
 	named := 0
 	for id, rem := range r.remotes {
 		pair := s.hosted.pairs[id]
 		switch {
-		case rem.kind == kindFull || !ok && pair != nil && pair.live != nil:
+		case o.Channel == ChannelMesh && (ok || rem.kind == kindFull):
+			// It has a frame, or hears none.
+		case rem.kind == kindFull || !ok && pair != nil && pair.live != nil && o.Channel != ChannelMesh:
 			// Plain frames are heard by all that have a link.
 			if pair != nil && pair.known() {
 				r.sendToPair(s, pair, o, p.frames, d)
@@ -162,7 +161,7 @@ func (r *Room) meshSendTo(p *posting, far []string, d *delivery) {
 		return
 	}
 	data = cells.AppendMessage(nil, cells.Message{Channel: o.Channel, Data: data, To: far})
-	r.originate(s.hosted, &cells.Frame{Kind: "msg", Data: data}, r.originOf(s, o, d))
+	r.originate(s.hosted, &cells.Frame{Kind: cells.KindMsg, Data: data}, r.originOf(s, o, d))
 }
 
 func (r *Room) originOf(s *Seat, o *Outgoing, d *delivery) *origin {

@@ -10,12 +10,27 @@ import (
 // A room with peers of both kinds: those without cells are linked with everybody who
 // lets them in, and hear no frames of the mesh; those with cells let in whom their role
 // wants. The server's peer, which is linked with all of the first kind, carries between
-// them.
+// them. What servers like ours host is linked with all of the first kind too, and needs
+// no carrying; of several servers, the one with the least id carries.
+
+// carries tells whether it is the server's peer that carries between both kinds.
+func (r *Room) carries() bool {
+	if !r.mesh.mixed {
+		return false
+	}
+	now := r.now()
+	for id, rem := range r.remotes {
+		if answersOnly(id) && rem.typ == TypeServer && id < r.server.id && rem.counts(now) {
+			return false
+		}
+	}
+	return true
+}
 
 // toFull gives a message of the mesh to the peers without cells that it is for; to nil
 // are all. They hear it from the server's peer: a plain frame names no other sender.
-func (r *Room) toFull(to []string, channel string, content Content) {
-	if !r.mesh.mixed || channel == ChannelMesh {
+func (r *Room) toFull(from string, to []string, channel string, content Content) {
+	if channel == ChannelMesh || answersOnly(from) || !r.carries() {
 		return
 	}
 	var frames [][]byte
@@ -40,7 +55,7 @@ func (r *Room) toFull(to []string, channel string, content Content) {
 // that have no link with it.
 func (r *Room) toCells(l *link, m *frame.Message) {
 	from := r.remotes[l.pair.remote]
-	if !r.mesh.mixed || l.pair.h != r.server || from == nil || from.kind != kindFull {
+	if l.pair.h != r.server || from == nil || from.kind != kindFull || !r.carries() {
 		return
 	}
 	data, ok := meshData(&m.Content)
@@ -51,7 +66,7 @@ func (r *Room) toCells(l *link, m *frame.Message) {
 	role := r.mesh.topology.Role(from.id)
 	msg := cells.Message{Channel: m.Channel, Data: data, To: []string{}}
 	for id, rem := range r.remotes {
-		if rem.kind != kindFull && !role.Keeps(id) && rem.counts(r.now()) {
+		if rem.kind != kindFull && !answersOnly(id) && !role.Keeps(id) && rem.counts(r.now()) {
 			msg.To = append(msg.To, id)
 		}
 	}
@@ -59,5 +74,5 @@ func (r *Room) toCells(l *link, m *frame.Message) {
 		return
 	}
 	slices.Sort(msg.To)
-	r.originate(r.server, &cells.Frame{Kind: "msg", Origin: from.id, Data: cells.AppendMessage(nil, msg)}, nil)
+	r.originate(r.server, &cells.Frame{Kind: cells.KindMsg, Origin: from.id, Data: cells.AppendMessage(nil, msg)}, nil)
 }

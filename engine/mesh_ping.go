@@ -21,7 +21,7 @@ func (r *Room) pingFar(s *Seat, ref uint64, peer string) {
 	m.seq++
 	id := s.hosted.id + "-" + strconv.FormatUint(m.seq, 36)
 	m.pings[id] = meshPing{s, ref, peer, r.now()}
-	r.originate(s.hosted, &cells.Frame{Kind: "ping", Data: cells.AppendPing(nil, cells.Ping{ID: id, Target: peer})}, nil)
+	r.originate(s.hosted, &cells.Frame{Kind: cells.KindPing, Data: cells.AppendPing(nil, cells.Ping{ID: id, Target: peer})}, nil)
 }
 
 // onPong takes the pong to a ping of ours.
@@ -49,7 +49,7 @@ func (r *Room) answerPing(f *cells.Frame) bool {
 	if h == nil {
 		return false
 	}
-	pong := &cells.Frame{Kind: "pong", Data: cells.AppendPong(nil, cells.Pong{ID: p.ID, At: r.now().UnixMilli()})}
+	pong := &cells.Frame{Kind: cells.KindPong, Data: cells.AppendPong(nil, cells.Pong{ID: p.ID, At: r.now().UnixMilli()})}
 	pair := h.pairs[f.Origin]
 	if pair == nil || pair.live == nil {
 		if r.mesh.on {

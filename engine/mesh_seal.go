@@ -20,12 +20,11 @@ func (r *Room) census(now time.Time) {
 	if m.topology == nil || m.given != nil {
 		return
 	}
+	silent := false
 	for _, rem := range r.remotes {
-		if m.topology.Has(rem.id) && !rem.counts(now) {
-			m.seals.Changed(now)
-			return
-		}
+		silent = silent || m.topology.Has(rem.id) && !rem.counts(now)
 	}
+	m.seals.Silent(silent, now)
 }
 
 // onCensus takes word of everybody who is there.
@@ -42,7 +41,7 @@ func (r *Room) onCensus(p *Presence) {
 
 // counts tells whether a remote peer is in the roster.
 func (rem *remote) counts(now time.Time) bool {
-	return !rem.gone && (rem.linked > 0 || now.Sub(rem.seen) <= cells.Suspicion)
+	return !rem.gone && (rem.linked > 0 || now.Sub(rem.seen) <= cells.Silence)
 }
 
 // rosterChanged has the roster be sealed again.
@@ -145,8 +144,8 @@ func (r *Room) keeps(h *hosted, id string) bool {
 	return rem.kind == kindFull || h == r.server && m.mode == CellsAuto && rem.kind == kindUnknown && !answersOnly(id)
 }
 
-// takeRoles has the links be made that the roles need: who offers links does so when it
-// hears us.
+// takeRoles has the links be made that the roles need. An offer that came before the
+// role did is answered now; who has made none does so when it hears us.
 func (r *Room) takeRoles() {
 	for _, h := range r.hosted {
 		if h.role == nil {
@@ -162,6 +161,9 @@ func (r *Room) takeRoles() {
 			}
 			p := h.pair(id)
 			if p.live != nil || p.attempt != nil {
+				continue
+			}
+			if r.advance(p); p.attempt != nil {
 				continue
 			}
 			missing = true

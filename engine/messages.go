@@ -274,11 +274,9 @@ func (r *Room) send(p *posting) {
 			r.tellMovesTo(other)
 			other.push(p.message())
 			s.progressed(other.id, o)
+		} else if o.Channel == ChannelMesh && r.remotes[to] != nil {
+			s.push(Result{o.Ref, to, ErrNotHeard}) // it is said to all there
 		} else if pair := s.hosted.pairs[to]; pair != nil && pair.known() {
-			if o.Channel == ChannelMesh {
-				s.push(Result{o.Ref, to, ErrNotHeard})
-				continue
-			}
 			r.sendToPair(s, pair, o, p.frames, d)
 		} else if r.inMesh(to) {
 			far = append(far, to)

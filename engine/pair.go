@@ -70,11 +70,14 @@ func (r *Room) onOffer(s Signal) {
 		return
 	}
 	r.see(s.From, s.Type)
+	p := h.pair(s.From)
 	if !r.keeps(h, s.From) {
+		// Its roster may be ahead of ours. Its sender makes no other for long, so it
+		// waits for our next seal.
 		r.node.counters.drop("offer: no place in the cells")
+		p.offer, p.offerTime = &s, r.now()
 		return
 	}
-	p := h.pair(s.From)
 	p.dialAt = r.now().Add(dialAfterOffer)
 	if a := p.attempt; a != nil && a.dialed && h.id > s.From {
 		// Glare: the greater id stays the offerer.
@@ -112,7 +115,6 @@ func (r *Room) advance(p *pair) {
 		return
 	}
 	if !r.keeps(p.h, p.remote) {
-		p.offer = nil
 		return
 	}
 	now := r.now()
@@ -382,6 +384,10 @@ func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 		r.unlinked(p)
 		if l.left.Load() {
 			p.notBefore = time.Time{} // the page itself is gone
+		}
+		if r.mesh.on && err != errNoRole && !r.keeps(p.h, p.remote) {
+			// It has closed what has no place in the cells, and nothing is left of it.
+			p.notBefore = time.Time{}
 		}
 		r.log.Debug("link closed", "peer", p.remote, "hosted", p.h.id, "reason", err)
 		r.expect(p, l, left)

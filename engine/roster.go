@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+)
 
 // remote is a peer of the room that lives elsewhere.
 type remote struct {
@@ -196,8 +200,12 @@ func (r *Room) tick() {
 			}
 		}
 	}
+	silence := remoteSilence
+	if r.mesh.on {
+		silence = cells.Silence + cells.Suspicion + cells.Cap
+	}
 	for _, rem := range r.remotes {
-		if rem.linked == 0 && now.Sub(rem.seen) > remoteSilence {
+		if rem.linked == 0 && now.Sub(rem.seen) > silence {
 			r.tellAll(peerEvent(PeerLost, rem.id, rem.typ))
 			r.forget(rem)
 		}
