@@ -20,7 +20,7 @@ type mesh struct {
 	seals    cells.Seals
 	topology *cells.Topology // sealed; nil: never
 	sealed   time.Time
-	epoch    uint64
+	epoch    uint64     // of the last seal; it only rises
 	listed   []MeshPeer // topology, once somebody has asked for it
 	given    *Presence  // who is there, if signaling tells it
 
@@ -62,9 +62,8 @@ func (r *Room) SetCells(mode CellsMode, size int) {
 		if m.mode == mode && m.want == size {
 			return
 		}
-		m.mode, m.want, m.size = mode, size, 0
-		m.size = m.cellSize()
-		m.topology, m.epoch = nil, 0
+		m.mode, m.want = mode, size
+		m.size = m.cellSize() // the topology goes with the next seal
 		m.claims.Purge()
 		switch {
 		case mode == CellsOff && m.on:
@@ -105,7 +104,8 @@ func (r *Room) useCells() {
 // leaveCells has the room be without cells from now on.
 func (r *Room) leaveCells() {
 	m := &r.mesh
-	m.on, m.mixed, m.topology, m.epoch, m.size = false, false, nil, 0, m.cellSize()
+	m.on, m.mixed, m.topology, m.size = false, false, nil, m.cellSize()
+	m.epoch++ // nothing is left to do for the last seal
 	m.claims.Purge()
 	for _, h := range r.hosted {
 		h.role, h.old = nil, nil
