@@ -66,12 +66,18 @@ func (r *Room) SetCells(mode CellsMode, size int) {
 		m.size = m.cellSize() // the topology goes with the next seal
 		m.claims.Purge()
 		switch {
-		case mode == CellsOff && m.on:
-			r.leaveCells()
+		case mode == CellsOff:
+			if m.on {
+				r.leaveCells()
+			}
+			for _, rem := range r.remotes {
+				rem.kind, rem.asks = kindUnknown, 0
+			}
 		case mode == CellsOn && !m.on:
 			r.useCells()
 		}
 		m.seals.Changed(r.now())
+		r.meshTickSoon()
 	})
 	if m := r.memory.Load(); m != nil {
 		m.room.SetCells(mode, size)
@@ -107,6 +113,7 @@ func (r *Room) leaveCells() {
 	m.on, m.mixed, m.topology, m.size = false, false, nil, m.cellSize()
 	m.epoch++ // nothing is left to do for the last seal
 	m.claims.Purge()
+	r.endMeshPings()
 	for _, h := range r.hosted {
 		h.role, h.old = nil, nil
 		r.announceSoon(h)
@@ -129,31 +136,41 @@ func (r *Room) withPartner(f func(other *Room)) {
 	}
 }
 
-// setKind notes how a remote peer takes part.
+// setKind notes how a remote peer takes part, here and in the other room of the database.
 func (r *Room) setKind(rem *remote, k peerKind) {
+	if r.noteKind(rem, k) {
+		id := rem.id
+		r.withPartner(func(other *Room) { // who does not tell us in turn
+			if rem := other.remotes[id]; rem != nil && (k == kindCells || rem.kind == kindUnknown) {
+				other.noteKind(rem, k)
+			}
+		})
+	}
+}
+
+// noteKind reports whether it is news.
+func (r *Room) noteKind(rem *remote, k peerKind) bool {
 	m := &r.mesh
+	if m.mode == CellsOff {
+		return false
+	}
 	if k == kindCells {
 		m.pong = r.now()
+		if !m.on {
+			r.useCells()
+		}
 	}
-	if rem.kind == k || m.mode == CellsOff {
-		return
+	if rem.kind == k {
+		return false
 	}
 	rem.kind = k
-	switch {
-	case k == kindCells && !m.on:
-		r.useCells()
-	case k == kindFull && m.on:
+	if k == kindFull && m.on {
 		for _, h := range r.hosted { // it was kept out until now
 			r.announceSoon(h)
 		}
 	}
 	r.mix()
-	id := rem.id
-	r.withPartner(func(other *Room) {
-		if rem := other.remotes[id]; rem != nil {
-			other.setKind(rem, k)
-		}
-	})
+	return true
 }
 
 // mix notices whether the room has peers of both kinds.
