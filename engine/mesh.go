@@ -243,6 +243,12 @@ func (a *Attachment) MeshState() (state MeshState) {
 	return state
 }
 
+// MeshState is the place of the server's own peer.
+func (r *Room) MeshState() (state MeshState) {
+	r.ask(func() { state = r.meshState(r.server) })
+	return state
+}
+
 // MeshPeers is the sealed roster, sorted; nil in a room without cells. It must not be
 // changed.
 func (r *Room) MeshPeers() (peers []MeshPeer) {
