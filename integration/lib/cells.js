@@ -106,11 +106,11 @@ export class Tally {
   }
 
   /** flows resolves as soon as what each says to all reaches all others once. */
-  async flows({ timeout = FLOWS } = {}) {
+  async flows({ from, timeout = FLOWS } = {}) {
     const start = Date.now()
     for (;;) {
       try {
-        return await this.broadcast(1, { timeout: 5_000 })
+        return await this.broadcast(1, { from, timeout: 5_000 })
       } catch (error) {
         if (error instanceof assert.AssertionError || Date.now() - start > timeout) throw error
       }
