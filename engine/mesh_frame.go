@@ -49,8 +49,8 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 	if f.Kind != cells.KindPing || !answersOnly(rem.id) {
 		r.setKind(rem, kindCells)
 	}
-	if f.OriginCell >= 0 && f.Kind != cells.KindPing {
-		r.claim(f.Origin, f.OriginCell)
+	if f.OriginCell >= 0 && f.Kind != cells.KindPing && f.Origin == rem.id {
+		r.claim(rem.id, f.OriginCell)
 	}
 	switch {
 	case !m.on && f.Kind != cells.KindPing:
@@ -105,12 +105,14 @@ func (r *Room) passOn(f *cells.Frame, cell int, from string) {
 	if next.TTL--; f.TTL < 0 {
 		next.TTL = r.mesh.topology.TTL() - 1
 	}
-	r.repeat(&next, cell, [2]string{from, f.Origin})
+	if r.repeat(&next, cell, [2]string{from, f.Origin}) {
+		r.node.counters.drop("mesh: too large for a frame")
+	}
 }
 
 // repeat has all hosted peers that are bridges send a frame on, which was on the channel
-// of a cell.
-func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
+// of a cell. It reports whether it is too large for that.
+func (r *Room) repeat(f *cells.Frame, came int, except [2]string) (large bool) {
 	s := spreading{room: r, frame: f, except: except}
 	later := &fill{frame: f, except: except, ways: make(map[int]*hosted)}
 	var now []int
@@ -128,14 +130,17 @@ func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
 	for _, cell := range now {
 		delete(later.ways, cell)
 	}
-	r.fillLater(later)
+	if !s.large {
+		r.fillLater(later)
+	}
+	return s.large
 }
 
 // originate sends a frame of ours, from a hosted peer. The bridges among the others
-// have it at once.
+// have it at once. One that came since the last seal has no place yet: the server's peer
+// speaks for it.
 func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 	m := &r.mesh
-	f.OriginCell, f.TTL = 0, 5 // before the first seal all are in one cell
 	if f.Origin == "" {
 		f.Origin = h.id
 	}
@@ -145,7 +150,11 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 	}
 	m.seen.Add(f.ID)
 	s := spreading{room: r, frame: f, origin: o, except: [2]string{f.Origin}}
-	if h.role == nil {
+	if h.role == nil && r.server.role != nil {
+		h = r.server
+	}
+	if h.role == nil { // before the first seal all are in one cell
+		f.OriginCell, f.TTL = 0, 5
 		w := way{}
 		for id, p := range h.pairs {
 			if p.live != nil {
@@ -153,15 +162,21 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 			}
 		}
 		s.out(h, w)
-		return
+	} else {
+		f.OriginCell, f.TTL = m.topology.Cell(f.Origin), h.role.TTL
+		for _, w := range h.ownWays() {
+			s.out(h, w)
+		}
+		next := *f
+		next.TTL--
+		s.large = r.repeat(&next, h.role.Cell, s.except) || s.large
 	}
-	f.OriginCell, f.TTL = h.role.Cell, h.role.TTL
-	for _, w := range h.ownWays() {
-		s.out(h, w)
+	if s.large {
+		r.node.counters.drop("mesh: too large for a frame")
+		if o != nil && o.seat != nil {
+			o.seat.push(Result{o.ref, "", ErrTooLarge})
+		}
 	}
-	next := *f
-	next.TTL--
-	r.repeat(&next, h.role.Cell, s.except)
 }
 
 // way is the channel of a cell, and who is to hear of a frame on it.
@@ -229,7 +244,9 @@ type spreading struct {
 	frame   *cells.Frame
 	payload []byte // of frame
 	origin  *origin
-	except  [2]string // the peers that have it
+	except  [2]string       // the peers that have it
+	gave    map[string]bool // who has got it as the origin's, who is told of one copy for each
+	large   bool            // it is too large for links
 }
 
 // out gives the frame to those of a way that h has, or is to have, a link with.
@@ -252,7 +269,7 @@ func (s *spreading) out(h *hosted, w way) {
 			}
 			var err error
 			if frames, err = frame.Encode(channel, h.nextNonce(channel), Content{Kind: Text, Data: s.payload}); err != nil {
-				s.tooLarge()
+				s.large = true
 				return
 			}
 		}
@@ -260,23 +277,28 @@ func (s *spreading) out(h *hosted, w way) {
 	}
 }
 
-func (s *spreading) tooLarge() {
-	s.room.node.counters.drop("mesh: too large for a frame")
-	if o := s.origin; o != nil && o.seat != nil {
-		o.seat.push(Result{o.ref, "", ErrTooLarge})
-	}
-}
+// maxMeshWaiting is how many bytes may wait in a room for the links that roles want: their
+// peers are only said to be there.
+const maxMeshWaiting = 64 << 20
 
 // put gives a frame to a pair. Where the link that the role wants is not there yet, it
 // waits for it: of a frame that comes twice a peer takes one.
 func (s *spreading) put(p *pair, m *outgoing) {
 	r := s.room
-	if o := s.origin; o != nil {
+	m.waits = true
+	if o := s.origin; o != nil && !s.gave[p.remote] {
+		if s.gave == nil {
+			s.gave = make(map[string]bool)
+		}
+		s.gave[p.remote] = true
 		m.seat, m.ref, m.progress, m.redeliver, m.delivery = o.seat, o.ref, o.progress, o.redeliver, o.delivery
 		o.delivery.begin()
 		if o.carried != nil {
 			m.report = o.carried.by(len(m.frames))
 		}
+	}
+	if m.seat == nil && m.report == nil {
+		m.report = r.lostFrame
 	}
 	err := ErrPeerGone
 	if p.live != nil {
@@ -284,13 +306,19 @@ func (s *spreading) put(p *pair, m *outgoing) {
 	}
 	if err == ErrPeerGone && p.h.role.Keeps(p.remote) {
 		r.expectRole(p)
-		err = r.wait(p, m)
+		if err = ErrPeerSlow; r.waitingBytes+m.cost() <= maxMeshWaiting {
+			err = r.wait(p, m)
+		}
 	}
 	if err != nil {
-		if m.seat == nil {
-			r.node.counters.drop("mesh: a link does not take what is to pass")
-		}
 		m.failed(p.remote, err)
+	}
+}
+
+// lostFrame counts a frame that was no seat's, if a link has not passed it on.
+func (r *Room) lostFrame(_ int, err error) {
+	if err != nil {
+		r.node.counters.drop("mesh: a link did not pass a frame on")
 	}
 }
 
@@ -300,39 +328,11 @@ func (r *Room) expectRole(p *pair) {
 	if p.waiting != nil {
 		return
 	}
-	w := new(waiting)
+	w := r.newWaiting()
 	p.waiting = w
 	w.stop = r.after(waitTime, func() {
 		if p.waiting == w {
 			p.giveUp()
 		}
 	})
-}
-
-// claim notes the cell that a peer says it is in. If that is not what we think, the
-// cells have another size than we thought.
-func (r *Room) claim(id string, cell int) {
-	m := &r.mesh
-	m.claims.Add(id, cell)
-	if m.want > 0 || m.topology == nil || m.topology.Cell(id) == cell || m.given != nil {
-		return
-	}
-	claims := make(map[string]int, m.claims.Len())
-	for _, id := range m.claims.Keys() {
-		if m.topology.Has(id) {
-			claims[id], _ = m.claims.Peek(id)
-		}
-	}
-	size, ok := cells.Infer(m.topology.IDs(), claims, m.size)
-	if ok && size != m.size {
-		r.log.Info("the room's cells have another size", "size", size)
-		m.size = size
-		m.seals.Changed(r.now())
-		r.withPartner(func(other *Room) {
-			if other.mesh.want == 0 && other.mesh.size != size {
-				other.mesh.size = size
-				other.mesh.seals.Changed(other.now())
-			}
-		})
-	}
 }
