@@ -25,10 +25,9 @@ const (
 
 // fill is a frame that neighbours' bridges are to repeat.
 type fill struct {
-	frame  *cells.Frame
-	except [2]string
-	ways   map[int]*hosted // by cell: who fills in
-	stop   func()
+	frame *cells.Frame
+	ways  map[int]*hosted // by cell: who fills in
+	stop  func()
 }
 
 // fillLater watches over a frame.
@@ -60,7 +59,7 @@ func (r *Room) endFill(f *fill) {
 }
 
 func (r *Room) fillIn(f *fill) {
-	s := spreading{room: r, frame: f.frame, except: f.except}
+	s := spreading{room: r, frame: f.frame}
 	for cell, h := range f.ways {
 		if r.hosted[h.id] == h && h.serves(cell) && h.role != nil {
 			r.node.counters.meshFilled.Add(1)

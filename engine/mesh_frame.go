@@ -42,7 +42,12 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		return
 	}
 	if r.local(f.Origin) != nil || r.hosted[f.Origin] != nil {
-		c.drop("mesh: claims a hosted peer")
+		if m.seen.Add(f.ID) {
+			c.drop("mesh: claims a hosted peer")
+		} else { // our own comes back
+			c.meshCopies.Add(1)
+			r.repeated(f.ID, cell)
+		}
 		return
 	}
 	// A server like ours pings to find out, and does not know itself.
@@ -78,7 +83,7 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		c.drop("mesh: unknown kind of frame")
 		return
 	}
-	r.passOn(f, cell, l.pair.remote)
+	r.passOn(f, cell)
 }
 
 // serves tells whether a hosted peer is to hear the channel of a cell: its own, or as a
@@ -97,7 +102,7 @@ func (h *hosted) serves(cell int) bool {
 
 // passOn has all hosted peers that are bridges pass a frame on which came from outside
 // on the channel of a cell.
-func (r *Room) passOn(f *cells.Frame, cell int, from string) {
+func (r *Room) passOn(f *cells.Frame, cell int) {
 	if f.TTL == 0 || !r.mesh.on || r.mesh.topology == nil {
 		return
 	}
@@ -105,19 +110,23 @@ func (r *Room) passOn(f *cells.Frame, cell int, from string) {
 	if next.TTL--; f.TTL < 0 {
 		next.TTL = r.mesh.topology.TTL() - 1
 	}
-	if r.repeat(&next, cell, [2]string{from, f.Origin}) {
+	if r.repeat(&next, cell) {
 		r.node.counters.drop("mesh: too large for a frame")
 	}
 }
 
 // repeat has all hosted peers that are bridges send a frame on, which was on the channel
-// of a cell. It reports whether it is too large for that.
-func (r *Room) repeat(f *cells.Frame, came int, except [2]string) (large bool) {
-	s := spreading{room: r, frame: f, except: except}
-	later := &fill{frame: f, except: except, ways: make(map[int]*hosted)}
+// of a cell. It reports whether it is too large for that. Bridges of neighbours that have
+// the frame hear it too: it shows them that they need not fill in.
+func (r *Room) repeat(f *cells.Frame, came int) (large bool) {
+	s := spreading{room: r, frame: f}
+	later := &fill{frame: f, ways: make(map[int]*hosted)}
 	var now []int
 	for _, h := range r.hosted {
 		for _, w := range h.ways(came) {
+			if t := r.mesh.topology; w.cell < t.Cells() && t.Bridge(w.cell) == "" {
+				continue // nobody is there
+			}
 			if h.role != nil && w.cell == h.role.Cell || h.old != nil && w.cell == h.old.Cell || !r.repeats(w.cell, came) {
 				r.node.counters.meshPassed.Add(1)
 				now = append(now, w.cell)
@@ -149,7 +158,7 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 		f.ID = cells.NewID(f.Origin, r.now(), m.seq)
 	}
 	m.seen.Add(f.ID)
-	s := spreading{room: r, frame: f, origin: o, except: [2]string{f.Origin}}
+	s := spreading{room: r, frame: f, origin: o}
 	if h.role == nil && r.server.role != nil {
 		h = r.server
 	}
@@ -169,7 +178,7 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 		}
 		next := *f
 		next.TTL--
-		s.large = r.repeat(&next, h.role.Cell, s.except) || s.large
+		s.large = r.repeat(&next, h.role.Cell) || s.large
 	}
 	if s.large {
 		r.node.counters.drop("mesh: too large for a frame")
@@ -244,7 +253,6 @@ type spreading struct {
 	frame   *cells.Frame
 	payload []byte // of frame
 	origin  *origin
-	except  [2]string       // the peers that have it
 	gave    map[string]bool // who has got it as the origin's, who is told of one copy for each
 	large   bool            // it is too large for links
 }
@@ -256,7 +264,7 @@ func (s *spreading) out(h *hosted, w way) {
 	channel := cells.Channel(w.cell)
 	for _, id := range w.to {
 		rem := r.remotes[id]
-		if rem == nil || rem.kind == kindFull || slices.Contains(s.except[:], id) {
+		if rem == nil || rem.kind == kindFull || id == s.frame.Origin && r.mesh.topology.Cell(id) == w.cell {
 			continue
 		}
 		p := h.pairs[id]
