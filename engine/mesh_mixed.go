@@ -33,9 +33,21 @@ func (r *Room) toFull(from string, to []string, channel string, content Content)
 	if channel == ChannelMesh || answersOnly(from) || !r.carries() {
 		return
 	}
+	var wanted map[string]struct{} // the list may be long
+	if to != nil {
+		wanted = make(map[string]struct{})
+		for _, id := range to {
+			if r.server.pairs[id] != nil {
+				wanted[id] = struct{}{}
+			}
+		}
+	}
 	var frames [][]byte
 	for id, p := range r.server.pairs {
-		if p.live == nil || r.remotes[id].kind != kindFull || to != nil && !slices.Contains(to, id) {
+		if p.live == nil || r.remotes[id].kind != kindFull {
+			continue
+		}
+		if _, ok := wanted[id]; to != nil && !ok {
 			continue
 		}
 		if frames == nil {

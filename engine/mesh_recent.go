@@ -59,7 +59,7 @@ func (r *Room) replaceBridge(h *hosted, id string) {
 			continue
 		}
 		r.node.counters.meshFilled.Add(1)
-		s := spreading{room: r, frame: f.frame, except: [2]string{id, f.frame.Origin}}
+		s := spreading{room: r, frame: f.frame}
 		s.out(h, way{cell, h.role.Audience[cell]})
 	}
 }

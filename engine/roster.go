@@ -213,6 +213,7 @@ func (r *Room) tick() {
 	if r.mesh.on {
 		r.takeRoles()
 	}
+	r.dropHeld(now)
 	r.expirePings(now)
 	r.watchTransfers(now)
 	for _, s := range r.tokens {
