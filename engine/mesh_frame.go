@@ -284,6 +284,10 @@ func (s *spreading) put(p *pair, m *outgoing) {
 	}
 	if err == ErrPeerGone && p.h.role.Keeps(p.remote) {
 		r.expectRole(p)
+		if m.report != nil { // nobody waits for a link that may never be
+			m.report(len(m.frames), nil)
+			m.report = nil
+		}
 		err = r.wait(p, m)
 	}
 	if err != nil {

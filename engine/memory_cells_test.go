@@ -1,0 +1,446 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+	"github.com/genosrtc/caddy-genosrtc/engine/frame"
+	"github.com/genosrtc/caddy-genosrtc/engine/graph"
+	"github.com/genosrtc/caddy-genosrtc/engine/memnet"
+	"github.com/genosrtc/caddy-genosrtc/engine/store"
+)
+
+// memoryServer is a server with memory in the room demo, whose peers form cells.
+type memoryServer struct {
+	*engine.Memory
+	node *engine.Node
+	stop func()
+}
+
+func rememberInCells(t *testing.T, net *memnet.Network, load, dir string, size int) *memoryServer {
+	t.Helper()
+	s, err := store.Open(filepath.Join(dir, "genosrtc.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := net.Endpoint(load)
+	n := engine.New(engine.Config{Signaling: e, Transport: e, Dir: dir, Store: s, Logger: slog.New(slog.DiscardHandler)})
+	r, err := n.Open(engine.RoomConfig{Name: "demo", Memory: true, Cells: engine.CellsOn, CellSize: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			if err := errors.Join(n.Close(context.Background()), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return &memoryServer{r.Memory(), n, stop}
+}
+
+// openMemories opens servers with the folders.
+func openMemories(t *testing.T, net *memnet.Network, load string, dirs []string) (servers []*memoryServer) {
+	for i, dir := range dirs {
+		servers = append(servers, rememberInCells(t, net, fmt.Sprint(load, i), dir, 2))
+	}
+	return servers
+}
+
+func folders(t *testing.T, n int) (dirs []string) {
+	for range n {
+		dirs = append(dirs, t.TempDir())
+	}
+	return dirs
+}
+
+// What is changed on one of the servers in cells is changed on all, and one that comes
+// later gets it.
+func TestMemoryInCells(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		servers := openMemories(t, net, "s", folders(t, 6))
+		settle(40 * time.Second)
+		for _, s := range servers {
+			if n := s.Stats().Peers; n == 0 || n == 5 {
+				t.Errorf("a server has %d links", n) // the others are in other cells
+			}
+		}
+		want := map[string]string{}
+		for i, s := range servers {
+			put(t, s.Memory, fmt.Sprint("n", i), fmt.Sprint(i), engine.Change{})
+			want[fmt.Sprint("n", i)] = fmt.Sprint(i)
+			settle(100 * time.Millisecond)
+		}
+		if _, err := servers[2].Link(t.Context(), "n0", "n5", engine.Change{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := servers[4].Remove(t.Context(), "n3", engine.Change{}); err != nil {
+			t.Error(err)
+		}
+		delete(want, "n3")
+		settle(time.Second)
+		all := func() {
+			t.Helper()
+			for _, s := range servers {
+				memoryHas(t, s.Memory, want)
+				if e, err := s.Get("n0"); err != nil || !slices.Equal(e.Edges, []string{"n5"}) {
+					t.Errorf("edges: %v, %v", e.Edges, err)
+				}
+			}
+		}
+		all()
+		servers = append(servers, openMemories(t, net, "late", folders(t, 2))...)
+		settle(40 * time.Second)
+		all()
+	})
+}
+
+// Servers that have different data converge when they meet.
+func TestMemoriesInCellsConverge(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dirs := folders(t, 6)
+		for half, halves := range [][]string{dirs[:3], dirs[3:]} {
+			apart := memnet.New()
+			servers := openMemories(t, apart, fmt.Sprint("half", half), halves)
+			settle(20 * time.Second)
+			for i, s := range servers {
+				put(t, s.Memory, fmt.Sprint("of half ", half, i), "1", engine.Change{})
+				put(t, s.Memory, "both", fmt.Sprint(half), engine.Change{})
+				settle(time.Second)
+			}
+			for _, s := range servers {
+				s.stop()
+			}
+			settle(time.Second)
+		}
+		servers := openMemories(t, net, "together", dirs)
+		settle(time.Minute)
+		want := map[string]string{"both": "1"}
+		for half := range 2 {
+			for i := range 3 {
+				want[fmt.Sprint("of half ", half, i)] = "1"
+			}
+		}
+		for _, s := range servers {
+			memoryHas(t, s.Memory, want)
+		}
+	})
+}
+
+// farPeers are pages without a link with the server: what they say and hear, one page
+// with a link carries.
+type farPeers struct {
+	*page
+	t     *testing.T
+	ready chan struct{}
+	fars  map[string]*pageGraph
+	seq   uint64
+	told  []cells.Message // what was said to some, by the server
+	at    []time.Time
+}
+
+func openFar(t *testing.T, net *memnet.Network, ids ...string) *farPeers {
+	f := &farPeers{t: t, ready: make(chan struct{}), fars: map[string]*pageGraph{}}
+	f.page = openPageIn(t, net, "carrier", "CARRIER", engine.SyncRoom("demo"), "", f.hear)
+	for _, id := range ids {
+		f.join(net, id)
+	}
+	close(f.ready)
+	return f
+}
+
+// join has a peer be in the room that lets nobody in.
+func (f *farPeers) join(net *memnet.Network, id string) {
+	f.mu.Lock()
+	f.fars[id] = newPageGraph()
+	f.mu.Unlock()
+	sig, err := net.Endpoint(id).Open(engine.SyncRoom("demo"), "", func(engine.Signal) {})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	sig.Host(id)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			sig.Announce(id, "")
+			select {
+			case <-time.After(10 * time.Second):
+			case <-stop:
+				return
+			}
+		}
+	}()
+	f.t.Cleanup(func() { close(stop); <-ended; sig.Close() })
+}
+
+func (f *farPeers) hear(_ string, m *frame.Message) {
+	if m == nil {
+		return
+	}
+	<-f.ready
+	if _, ok := cells.ParseChannel(m.Channel); !ok {
+		return
+	}
+	mesh, err := cells.Decode(m.Content.Data)
+	if err != nil {
+		f.t.Errorf("%s: %v", m.Content.Data, err)
+		return
+	}
+	if ping, ok := mesh.Ping(); ok && mesh.Kind == cells.KindPing && ping.Target == f.id {
+		f.frame(f.id, cells.KindPong, cells.AppendPong(nil, cells.Pong{ID: ping.ID, At: 1}))
+	}
+	msg, ok := mesh.Message()
+	if !ok || mesh.Kind != cells.KindMsg {
+		return
+	}
+	said, err := graph.Decode(msg.Data)
+	if err != nil || len(said.Ops) > 0 {
+		f.t.Errorf("%.200s: %v", msg.Data, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told, f.at = append(f.told, msg), append(f.at, time.Now())
+	for id, g := range f.fars {
+		if !msg.All && !slices.Contains(msg.To, id) {
+			continue
+		}
+		g.lock.Lock()
+		for _, op := range said.Delta {
+			g.replica.Apply(op, time.Now(), false)
+		}
+		if said.Asked != nil {
+			g.heard["sync"]++
+		}
+		g.lock.Unlock()
+	}
+}
+
+func (f *farPeers) frame(origin, kind string, data []byte) {
+	f.mu.Lock()
+	f.seq++
+	m := cells.Frame{Kind: kind, ID: cells.NewID(origin, time.Now(), f.seq), TTL: 5, Data: data, Origin: origin}
+	f.mu.Unlock()
+	f.page.send("c0", engine.Content{Kind: engine.Text, Data: m.Append(nil)})
+}
+
+// say has a peer say something about the graph.
+func (f *farPeers) say(origin string, data []byte) {
+	f.frame(origin, cells.KindMsg, cells.AppendMessage(nil, cells.Message{Channel: engine.ChannelGraph, Data: data, All: true}))
+}
+
+func (f *farPeers) ask(id string) {
+	g := f.fars[id]
+	g.lock.Lock()
+	last := g.replica.Last()
+	g.lock.Unlock()
+	f.say(id, graph.EncodeSync(last))
+}
+
+// answers forgets and returns what the server has told some or all, its questions aside.
+func (f *farPeers) answers() (told []cells.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.told {
+		if !strings.Contains(string(m.Data), `"sync"`) {
+			told = append(told, m)
+		}
+	}
+	f.told, f.at = nil, nil
+	return told
+}
+
+func (f *farPeers) has(id string, want map[string]string) {
+	f.t.Helper()
+	if got := f.fars[id].values(); !maps.Equal(got, want) {
+		f.t.Errorf("%s has %d nodes, want %d: %.300v", id, len(got), len(want), got)
+	}
+}
+
+// Who asks through the mesh is answered alone, with others that ask at the same time, and
+// once, unless it shows that it did not get the answer.
+func TestMemoryAnswersFarPeersOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m := rememberInCells(t, net, "server", t.TempDir(), 50)
+		put(t, m.Memory, "x", "1", engine.Change{})
+		f := openFar(t, net, "FAR1", "FAR2", "FAR3")
+		settle(30 * time.Second)
+		f.answers()
+		want := map[string]string{"x": "1"}
+
+		f.ask("FAR1")
+		f.ask("FAR2")
+		f.ask("FAR1")
+		settle(10 * time.Second)
+		told := f.answers()
+		if len(told) != 1 || told[0].All || len(told[0].To) != 2 {
+			t.Errorf("two that have asked together were told %+v", told)
+		}
+		f.has("FAR1", want)
+		f.has("FAR2", want)
+		f.has("FAR3", map[string]string{})
+
+		f.ask("FAR1") // it has all
+		settle(10 * time.Second)
+		if told := f.answers(); len(told) != 0 {
+			t.Errorf("it has all, and was told %+v", told)
+		}
+		put(t, m.Memory, "y", "2", engine.Change{})
+		want["y"] = "2"
+		settle(time.Second)
+		if told := f.answers(); len(told) != 1 {
+			t.Errorf("a change was told by %d frames", len(told))
+		}
+		f.has("FAR1", want)
+
+		// It has lost everything.
+		f.fars["FAR2"] = newPageGraph()
+		settle(10 * time.Second)
+		f.ask("FAR2")
+		settle(10 * time.Second)
+		if told := f.answers(); len(told) != 1 || !slices.Equal(told[0].To, []string{"FAR2"}) {
+			t.Errorf("one that has lost everything was told %+v", told)
+		}
+		f.has("FAR2", want)
+
+		// It has heard of a change and of nothing before: its time proves nothing.
+		f.ask("FAR3")
+		settle(10 * time.Second)
+		f.has("FAR3", want)
+	})
+}
+
+// A peer that asks by a thousand times, and in the name of others, makes little work.
+func TestMemoryBoundsFarPeers(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m := rememberInCells(t, net, "server", t.TempDir(), 50)
+		put(t, m.Memory, "x", "1", engine.Change{})
+		f := openFar(t, net, "FAR1", "FAR2")
+		settle(30 * time.Second)
+		f.answers()
+		for n := range 1_000 {
+			f.say("FAR1", graph.EncodeSync(graph.Timestamp{Physical: int64(n), Logical: 1}))
+			f.say(fmt.Sprint("NOBODY", n), graph.EncodeSync(graph.Timestamp{}))
+			f.say([]string{"FAR1", "FAR2"}[n%2], fmt.Appendf(nil, `[{"type":"fullStateSync","graphData":{},"timestamp":{"physical":1,"logical":%d}}]`, n))
+			time.Sleep(10 * time.Millisecond)
+		}
+		settle(20 * time.Second)
+		if n := len(f.answers()); n == 0 || n > 10 {
+			t.Errorf("%d answers in half a minute", n)
+		}
+		dropped := m.node.Stats().Dropped
+		if dropped["graph: of a peer that is not in the room"] < 1_000 {
+			t.Errorf("counters: %v", dropped)
+		}
+	})
+}
+
+// What a peer says in its log, whenever somebody asks, is read once.
+func TestMemoryReadsRepeatsOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m := rememberInCells(t, net, "server", t.TempDir(), 50)
+		f := openFar(t, net, "FAR1")
+		settle(20 * time.Second)
+		op := graph.Op{Kind: graph.Upsert, ID: "x", Value: json.RawMessage(`"` + strings.Repeat("x", 1_000) + `"`), Timestamp: graph.Timestamp{Physical: 1, Logical: 1}}
+		for range 10 {
+			f.say("FAR1", graph.Delta(graph.Encode(op)))
+		}
+		settle(5 * time.Second)
+		if _, err := m.Get("x"); err != nil {
+			t.Error(err)
+		}
+		if n := m.node.Stats().Dropped["graph: the same again"]; n != 9 {
+			t.Errorf("%d repeats were left out", n)
+		}
+	})
+}
+
+// After a seal those in other cells are asked once what they have, one after the other.
+func TestMemoryAsksFarPeers(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m := rememberInCells(t, net, "server", t.TempDir(), 50)
+		ids := []string{"FAR1", "FAR2", "FAR3"}
+		f := openFar(t, net, ids...)
+		settle(40 * time.Second)
+		f.mu.Lock()
+		for i, at := range f.at[1:] {
+			if d := at.Sub(f.at[i]); d < 2*time.Second {
+				t.Errorf("the next was asked after %v", d)
+			}
+		}
+		f.mu.Unlock()
+		op := graph.Op{Kind: graph.Upsert, ID: "x", Value: json.RawMessage("1"), Timestamp: graph.Timestamp{Physical: 1, Logical: 1}}
+		f.say("FAR2", graph.Delta(graph.Encode(op)))
+		f.join(net, "FAR4") // another seal
+		settle(time.Minute)
+		memoryHas(t, m.Memory, map[string]string{"x": "1"})
+		for _, id := range append(ids, "FAR4") {
+			if n := f.fars[id].heard["sync"]; n != 1 {
+				t.Errorf("%s was asked %d times", id, n)
+			}
+		}
+	})
+}
+
+// What is changed over HTTP while a peer is told of it through the mesh does not cost it
+// the edges.
+func TestMemoryTellsFarPeersInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		want := large(t, dir)
+		net.Path = &slowNet
+		m := rememberInCells(t, net, "server", dir, 50)
+		f := openFar(t, net, "FAR1", "FAR2")
+		settle(30 * time.Second)
+		f.ask("FAR1")
+		f.fars["FAR1"].until(t, 500)
+		put(t, m.Memory, "node-00010", "1", engine.Change{})
+		settle(time.Minute)
+		want["node-00010"] = "1"
+		f.has("FAR1", want)
+		if got := f.fars["FAR1"].edges("node-00010"); len(got) != 5 {
+			t.Errorf("edges: %v", got)
+		}
+		f.has("FAR2", map[string]string{"node-00010": "1"})
+	})
+}
+
+// A link that takes nothing does not keep others in other cells from being answered for
+// longer than a link has to show that it is alive.
+func TestMemoryFarAnswerEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		dir := t.TempDir()
+		large(t, dir)
+		net.Path = &slowNet
+		m := rememberInCells(t, net, "server", dir, 50)
+		f := openFar(t, net, "FAR1")
+		settle(30 * time.Second)
+		f.ask("FAR1")
+		f.fars["FAR1"].until(t, 500)
+		f.endpoint.Freeze(true)
+		settle(5 * time.Second)
+		if n := m.Stats().Answering; n == 0 {
+			t.Error("nothing is under way")
+		}
+		settle(time.Minute)
+		if n := m.Stats().Answering; n != 0 {
+			t.Errorf("%d answers are under way", n)
+		}
+		f.endpoint.Freeze(false)
+		settle(time.Second)
+	})
+}
