@@ -90,7 +90,9 @@ func (m *Memory) linked(l *link) {
 	m.askers[l] = a
 	if f, ok := m.far.askers.Peek(a.peer); ok {
 		m.far.askers.Remove(a.peer)
-		a.waiting = f.waiting
+		if a.waiting = f.waiting; f.held != nil {
+			m.asked(a, *f.held)
+		}
 	}
 	m.ask(a)
 	m.work()

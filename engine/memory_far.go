@@ -51,6 +51,7 @@ type far struct {
 	askers  *lru.LRU[string, *asker] // by peer id
 	repeats *lru.LRU[uint64, time.Time]
 	seed    maphash.Seed
+	waiting bool     // some have asked
 	busy    bool     // an answer is under way, or a pause after it
 	toAsk   []string // peers
 	asking  bool     // soon
@@ -178,25 +179,34 @@ func (m *Memory) repeated(peer string, data []byte) bool {
 	return false
 }
 
-// askedFar takes the question of a peer without a link. It is answered after a while: by
-// a link, if there is one then.
+// askedFar takes the question of a peer without a link. It is answered after a while,
+// together with others; by a link, if there is one then.
 func (m *Memory) askedFar(a *asker, at graph.Timestamp) {
-	if a.held != nil {
-		if at.Compare(*a.held) < 0 {
-			a.held = &at
-		}
-		return
+	if a.held == nil || at.Compare(*a.held) < 0 {
+		a.held = &at
 	}
-	a.held = &at
-	m.room.after(farWait, func() {
+	if !m.far.waiting {
+		m.far.waiting = true
+		m.room.after(farWait, m.takeFar)
+	}
+}
+
+func (m *Memory) takeFar() {
+	m.far.waiting = false
+	busy := m.far.busy
+	m.far.busy = true // until all are known that are answered together
+	for _, a := range m.far.askers.Values() {
+		if a.held == nil {
+			continue
+		}
 		at := *a.held
 		a.held = nil
-		if l := m.linkOf(a.peer); l != nil {
-			m.asked(l, at)
-		} else if m.there(a) {
+		if m.there(a) {
 			m.farQuestion(a, at)
 		}
-	})
+	}
+	m.far.busy = busy
+	m.work()
 }
 
 func (m *Memory) farQuestion(a *asker, at graph.Timestamp) {
