@@ -105,6 +105,9 @@ func (r *Room) passOn(f *cells.Frame, cell int, from string) {
 	if next.TTL--; f.TTL < 0 {
 		next.TTL = r.mesh.topology.TTL() - 1
 	}
+	if answersOnly(from) {
+		from = "" // it waits to hear that we repeat it
+	}
 	r.repeat(&next, cell, [2]string{from, f.Origin})
 }
 
@@ -114,7 +117,9 @@ func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
 	s := spreading{room: r, frame: f, except: except}
 	later := &fill{frame: f, except: except, ways: make(map[int]*hosted)}
 	var now []int
+	bridges := false
 	for _, h := range r.hosted {
+		bridges = bridges || h.role != nil && h.role.Bridge
 		for _, w := range h.ways(came) {
 			if h.role != nil && w.cell == h.role.Cell || h.old != nil && w.cell == h.old.Cell || !r.repeats(w.cell, came) {
 				r.node.counters.meshPassed.Add(1)
@@ -129,6 +134,9 @@ func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
 		delete(later.ways, cell)
 	}
 	r.fillLater(later)
+	if bridges {
+		r.mesh.recent.add(f, r.now())
+	}
 }
 
 // originate sends a frame of ours, from a hosted peer. The bridges among the others

@@ -30,8 +30,8 @@ func (r *Room) census(now time.Time) {
 // onCensus takes word of everybody who is there.
 func (r *Room) onCensus(p *Presence) {
 	m := &r.mesh
-	if m.given == nil || len(p.Joined)+len(p.Left) > 0 {
-		r.rosterChanged()
+	if m.on && (m.given == nil || len(p.Joined)+len(p.Left) > 0) {
+		m.seals.Changed(r.now())
 	}
 	m.given = p
 	for _, id := range p.Left {
@@ -44,9 +44,9 @@ func (rem *remote) counts(now time.Time) bool {
 	return !rem.gone && (rem.linked > 0 || now.Sub(rem.seen) <= cells.Silence)
 }
 
-// rosterChanged has the roster be sealed again.
+// rosterChanged has the roster be sealed again, unless it is given to us.
 func (r *Room) rosterChanged() {
-	if r.mesh.on {
+	if r.mesh.on && r.mesh.given == nil {
 		r.mesh.seals.Changed(r.now())
 	}
 }
@@ -67,11 +67,7 @@ func (r *Room) seal(now time.Time) {
 	r.log.Debug("roster sealed", "epoch", m.epoch, "peers", m.topology.Len(), "cells", m.topology.Cells())
 	epoch := m.epoch
 	r.after(cells.Grace, func() { r.graceOver(epoch) })
-	r.after(pruneAfter, func() {
-		if m.epoch == epoch {
-			r.prune(now)
-		}
-	})
+	r.after(pruneAfter, func() { r.prune(now) })
 	r.takeRoles()
 	r.tellMesh()
 	if r.syncs != nil {
@@ -181,7 +177,7 @@ func (r *Room) takeRoles() {
 func (r *Room) prune(sealed time.Time) {
 	for _, h := range r.hosted {
 		for _, p := range h.pairs {
-			if p.live == nil || p.live.opened.After(sealed) || !r.mesh.topology.Has(p.remote) || r.keeps(h, p.remote) {
+			if p.live == nil || p.live.opened.After(sealed) || r.mesh.topology == nil || !r.mesh.topology.Has(p.remote) || r.keeps(h, p.remote) {
 				continue
 			}
 			p.live.close(errNoRole)

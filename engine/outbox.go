@@ -29,8 +29,6 @@ type outbox struct {
 	under  []written // way: not acknowledged, oldest first
 	broken *outgoing // whose last frame the transport refused
 
-	writer sync.WaitGroup
-
 	mu      sync.Mutex
 	first   *lane // of those with something to send, whose turn is next
 	last    *lane
@@ -39,8 +37,10 @@ type outbox struct {
 	bytes   int
 	opened  bool
 	ended   bool
-	writing bool // run runs, or has ended for good
-	again   bool // it is to look once more before it ends
+	writing bool          // run runs
+	failed  bool          // and will not any more
+	again   bool          // it is to look once more before it ends
+	stopped chan struct{} // made by end, if it has to wait for run
 }
 
 // written is a frame under way.
@@ -197,32 +197,33 @@ func (o *outbox) wake() {
 	switch {
 	case o.writing:
 		o.again = true
-	case o.opened && !o.ended:
+	case o.opened && !o.ended && !o.failed:
 		o.writing = true
-		o.writer.Add(1)
 		go o.run()
 	}
 }
 
-// rest reports whether the writer is to end. It is started again by wake.
-func (o *outbox) rest() bool {
+// rest reports whether the writer is to end: in any case if it is over. It is started
+// again by wake.
+func (o *outbox) rest(over bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.again {
+	if o.again && !over {
 		o.again = false
 		return false
+	}
+	if o.writing, o.failed = false, over; o.stopped != nil {
+		close(o.stopped)
 	}
 	if len(o.under) == 0 && cap(o.under)+cap(o.window.samples) > 16 { // an idle link holds little
 		o.under, o.window.samples = nil, nil
 	}
-	o.writing = false
 	return true
 }
 
 // run writes until it would have to wait, until the end, or until the transport
-// fails: then there is nothing more to write ever. o.writer counts it.
+// fails.
 func (o *outbox) run() {
-	defer o.writer.Done()
 	t := o.link.half()
 	for {
 		o.settle(t)
@@ -230,9 +231,11 @@ func (o *outbox) run() {
 		if size := o.window.size(); o.held() >= size {
 			wakeAt = size - 1
 			if o.over() {
+				o.rest(true)
 				return
 			}
 		} else if more, over := o.write(t, size); over {
+			o.rest(true)
 			return
 		} else if more {
 			continue
@@ -246,7 +249,7 @@ func (o *outbox) run() {
 				continue // fell meanwhile
 			}
 		}
-		if o.rest() {
+		if o.rest(false) {
 			return
 		}
 	}
@@ -359,8 +362,14 @@ func (o *outbox) end() []*outgoing {
 	o.ended = true
 	first := o.first
 	o.lanes, o.first, o.last, o.spare, o.bytes = nil, nil, nil, nil, 0
+	if o.writing {
+		o.stopped = make(chan struct{})
+	}
+	stopped := o.stopped
 	o.mu.Unlock()
-	o.writer.Wait()
+	if stopped != nil {
+		<-stopped
+	}
 	if o.sent.Load() > 0 {
 		o.settle(o.link.half()) // what was acknowledged last
 	}

@@ -382,6 +382,7 @@ func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 		r.attemptFailed(p, l)
 	case p.live:
 		r.unlinked(p)
+		r.replaceBridge(p.h, p.remote)
 		if l.left.Load() {
 			p.notBefore = time.Time{} // the page itself is gone
 		}

@@ -6,12 +6,11 @@ import (
 )
 
 // queue hands over what is put into it, each at its time or later, in order and
-// one after the other. The time until then is the schedule's; a goroutine does the
-// handing over, since who takes may block, and ends when nothing is due.
+// one after the other. The time until then is the schedule's, the handing over the
+// crew's.
 type queue[T any] struct {
 	schedule *schedule
 	take     func(T)
-	work     sync.WaitGroup
 
 	mu    sync.Mutex
 	items []timed[T]
@@ -43,7 +42,7 @@ func (q *queue[T]) start() {
 	case q.busy || q.armed || q.held || len(q.items) == 0:
 	case q.due():
 		q.busy = true
-		q.work.Go(q.run)
+		q.schedule.crew.do(q)
 	default:
 		q.armed = true
 		q.schedule.at(q.items[0].at, func() {

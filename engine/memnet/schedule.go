@@ -13,6 +13,7 @@ import (
 // history depends on its seed and not on which goroutine was first.
 type schedule struct {
 	clock engine.Clock
+	crew  crew
 
 	mu    sync.Mutex
 	due   events

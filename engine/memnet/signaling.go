@@ -2,6 +2,7 @@ package memnet
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -27,13 +28,22 @@ type signalRoom struct {
 	password string
 	queue    queue[engine.Signal]
 	peers    map[string]struct{} // hosted, guarded by the network's lock
+
+	calls  sync.Mutex // held while a signal is delivered
+	closed bool       // guarded by calls
 }
 
 // Open implements engine.Signaling.
 func (e *Endpoint) Open(room, password string, deliver func(engine.Signal)) (engine.SignalingRoom, error) {
 	n := e.net
 	s := &signalRoom{endpoint: e, room: room, password: password, peers: make(map[string]struct{})}
-	s.queue.schedule, s.queue.take = n.time(), deliver
+	s.queue.schedule, s.queue.take = n.time(), func(sig engine.Signal) {
+		s.calls.Lock()
+		defer s.calls.Unlock()
+		if !s.closed {
+			deliver(sig)
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.meeting = n.rooms[room]; s.meeting == nil {
@@ -57,7 +67,9 @@ func (s *signalRoom) Close() {
 	}
 	n.mu.Unlock()
 	s.queue.end()
-	s.queue.work.Wait()
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	s.closed = true
 }
 
 // Host implements engine.SignalingRoom.
