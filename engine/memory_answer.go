@@ -70,6 +70,7 @@ type question struct {
 	tail  bool            // what has changed while another answer was made
 
 	to     []*asker        // who is told, once the answer is begun
+	names  []string        // through the mesh
 	newest graph.Timestamp // of its nodes, once it is made
 }
 
@@ -211,16 +212,16 @@ type news struct {
 }
 
 // learned has the others be told what a peer's answer has brought after the change with
-// the Seq since. Of what came by the mesh all have heard but those without cells.
-func (m *Memory) learned(by *asker, since uint64, mesh bool) {
+// the Seq since. Of one that was for all in the mesh those without cells are told.
+func (m *Memory) learned(by *asker, since uint64, all bool) {
 	if m.news.since > 0 {
 		if m.news.by != by {
 			m.news.by = nil
 		}
-		m.news.aside = m.news.aside || !mesh
+		m.news.aside = m.news.aside || !all
 		return
 	}
-	m.news = news{max(since, 1), by, !mesh}
+	m.news = news{max(since, 1), by, !all}
 	m.room.after(newsAfter, func() {
 		n := m.news
 		m.news = news{}
@@ -266,6 +267,7 @@ func (m *Memory) work() {
 		if a.link == nil {
 			m.far.busy = true
 			m.together(q)
+			q.names = m.names(q)
 		} else if a.all(q) {
 			m.trust.begin(a.peer)
 		}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"encoding/json"
 	"hash/maphash"
 	"time"
 
@@ -35,6 +34,9 @@ const (
 	// reply. maxFarAsks is how many follow a seal, or a reply that had something new.
 	farAskEvery = 3 * time.Second
 	maxFarAsks  = 16
+	// longLog is the number of operations from which on a page that has new ones may have
+	// more than are in its log: it is asked for everything.
+	longLog = 50
 	// maxFarFull is how many full states from other cells may wait to be compared.
 	maxFarFull = 16
 	// maxListed is how many peers a frame names; then it is for all.
@@ -139,25 +141,34 @@ func (m *Memory) goOn(a *asker) {
 	m.queue(f, question{full: q.full, since: q.since, at: q.at})
 }
 
-// heardFar takes a message of the mesh on the graph's channel. The actor calls it.
-func (m *Memory) heardFar(peer string, data json.RawMessage) {
+// heardFar takes a message of the mesh on the graph's channel, to all or to us. The actor
+// calls it.
+func (m *Memory) heardFar(peer string, msg *cells.Message) {
+	data := msg.Data
 	c := &m.room.node.counters
 	if m.repeated(peer, data) {
 		c.drop("graph: the same again")
 		return
 	}
-	msg, err := graph.Decode(data)
+	said, err := graph.Decode(data)
 	if err != nil {
 		c.drop("graph: bad message")
 		return
 	}
-	if msg.Bad > 0 {
+	if said.Bad > 0 {
 		c.drop("graph: bad operations")
 	}
-	if len(msg.Ops) > 0 {
+	if len(said.Ops) > 0 {
 		m.room.toFull(peer, nil, ChannelGraph, Content{Kind: JSON, Data: data})
 	}
-	m.take(m.askerOf(peer), &msg, true)
+	a := m.askerOf(peer)
+	if m.take(a, &said, msg.All) {
+		m.sealed() // others may have something new too
+		if len(said.Delta) >= longLog && a.link == nil && a.asks == 1 {
+			a.asks++
+			m.askThrough(a.peer, graph.Timestamp{})
+		}
+	}
 }
 
 // repeated tells whether a peer has just said the same: pages say all that they have in
@@ -236,6 +247,27 @@ func (m *Memory) together(q *question) {
 			q.to = append(q.to, a)
 		}
 	}
+}
+
+// names are whom the frames of an answer name; nil are all. Those who are being told
+// otherwise are told of changes after that.
+func (m *Memory) names(q *question) (names []string) {
+	if q.to[0] != m.others {
+		for _, a := range q.to {
+			names = append(names, a.peer)
+		}
+		return names
+	}
+	if m.room.mesh.topology == nil || m.room.mesh.topology.Len() > maxListed {
+		return nil
+	}
+	names = []string{}
+	for _, id := range m.farPeers() {
+		if a, ok := m.far.askers.Peek(id); !ok || a.working == nil {
+			names = append(names, id)
+		}
+	}
+	return names
 }
 
 // join has a question ask for what another does too, if they are alike.
@@ -362,11 +394,15 @@ func (m *Memory) askFar() {
 		m.far.toAsk = m.far.toAsk[1:]
 		if m.asksFar(id) {
 			m.askerOf(id).asks++
-			m.sendFar(cells.Message{Channel: ChannelGraph, Data: graph.EncodeSync(m.replica.Last()), To: []string{id}}, nil)
+			m.askThrough(id, m.replica.Last())
 			break
 		}
 	}
 	m.askFarSoon()
+}
+
+func (m *Memory) askThrough(peer string, last graph.Timestamp) {
+	m.sendFar(cells.Message{Channel: ChannelGraph, Data: graph.EncodeSync(last), To: []string{peer}}, nil)
 }
 
 // putFar sends a message through the mesh, as put does by a link. It is under way until
@@ -378,15 +414,7 @@ func (s *stream) putFar(q *question, data []byte) bool {
 	c := newCarried()
 	m := s.memory
 	if !m.room.post(func() {
-		msg := cells.Message{Channel: ChannelGraph, Data: data, To: []string{}}
-		for _, a := range q.to {
-			if a == m.others {
-				msg.All, msg.To = true, nil
-				break
-			}
-			msg.To = append(msg.To, a.peer)
-		}
-		m.sendFar(msg, &origin{carried: c})
+		m.sendFar(cells.Message{Channel: ChannelGraph, Data: data, To: q.names, All: q.names == nil}, &origin{carried: c})
 		c.end()
 	}) {
 		return false

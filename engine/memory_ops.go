@@ -41,8 +41,9 @@ func (m *Memory) heard(l *link, f *frame.Message) {
 	})
 }
 
-// take applies what a peer says, be it through the mesh, and answers what it asks.
-func (m *Memory) take(a *asker, msg *graph.Message, mesh bool) {
+// take applies what a peer says, to us or to all in the mesh, and answers what it asks.
+// It reports whether an answer had something new.
+func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 	a.spoke = true
 	buried := make(map[string]bool)
 	m.apply(buried, msg.Ops, true)
@@ -57,11 +58,8 @@ func (m *Memory) take(a *asker, msg *graph.Message, mesh bool) {
 	}
 	m.store.SetLast(m.replica.Last())
 	m.bury(buried)
-	if m.store.Staged() > before {
-		m.learned(a, before, mesh)
-		if mesh { // others may have more
-			m.sealed()
-		}
+	if learned = m.store.Staged() > before; learned {
+		m.learned(a, before, all)
 	}
 	switch {
 	case msg.Full != nil:
@@ -72,6 +70,7 @@ func (m *Memory) take(a *asker, msg *graph.Message, mesh bool) {
 	if msg.Asked != nil {
 		m.asked(a, *msg.Asked)
 	}
+	return learned
 }
 
 // apply applies operations, and notes the nodes that they would put back though they
