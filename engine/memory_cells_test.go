@@ -398,6 +398,40 @@ func TestMemoryAsksFarPeers(t *testing.T) {
 	})
 }
 
+// Who tells of more than a page may have in its log is asked for the rest, once.
+func TestMemoryAsksForMoreThanALog(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		rememberInCells(t, net, "server", t.TempDir(), 50)
+		f := openFar(t, net, "FAR1")
+		settle(30 * time.Second)
+		for round := range 3 {
+			var ops []graph.Op
+			for n := range 200 {
+				ops = append(ops, graph.Op{Kind: graph.Upsert, ID: fmt.Sprint(round, n), Value: json.RawMessage("1"), Timestamp: graph.Timestamp{Physical: 1, Logical: uint64(n)}})
+			}
+			f.say("FAR1", graph.Delta(graph.Encode(ops...)))
+			settle(5 * time.Second)
+		}
+		if n := f.fars["FAR1"].heard["sync"]; n != 2 {
+			t.Errorf("it was asked %d times", n)
+		}
+	})
+}
+
+// What one in another cell tells us alone, those of all cells hear.
+func TestMemoryTellsOtherCellsWhatItLearned(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m := rememberInCells(t, net, "server", t.TempDir(), 50)
+		put(t, m.Memory, "x", "1", engine.Change{})
+		f := openFar(t, net, "FAR1", "FAR2")
+		settle(30 * time.Second)
+		op := graph.Op{Kind: graph.Upsert, ID: "y", Value: json.RawMessage("1"), Timestamp: graph.Timestamp{Physical: 1, Logical: 1}}
+		f.frame("FAR1", cells.KindMsg, cells.AppendMessage(nil, cells.Message{Channel: engine.ChannelGraph, Data: graph.Delta(graph.Encode(op)), To: f.page.peers()}))
+		settle(10 * time.Second)
+		f.has("FAR2", map[string]string{"y": "1"})
+	})
+}
+
 // What is changed over HTTP while a peer is told of it through the mesh does not cost it
 // the edges.
 func TestMemoryTellsFarPeersInOrder(t *testing.T) {
