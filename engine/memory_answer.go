@@ -48,7 +48,8 @@ type asker struct {
 	asks     int
 	missed   bool      // it is asked for everything
 	spoke    bool      // it was heard on the channel
-	replied  bool      // it has answered our question
+	replied  bool      // it has answered our question, or had time to
+	showed   bool      // it has told some or all of what it has
 	answered uint64    // it has all up to this Seq, at least 1; 0: it was not answered yet
 	whole    time.Time // when everything was last sent
 	held     *graph.Timestamp
@@ -361,6 +362,9 @@ func (m *Memory) tell(a *asker, q *question, head uint64) bool {
 	if err != nil {
 		m.room.log.Error("a peer is not answered", "peer", a.peer, "error", err)
 		return false
+	}
+	if answer.Empty() {
+		return true
 	}
 	q.newest = answer.Newest()
 	if q.everything() && !fresh && a.link != nil { // a full state may provoke others, that all would hear

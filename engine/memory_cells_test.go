@@ -68,18 +68,23 @@ func folders(t *testing.T, n int) (dirs []string) {
 	return dirs
 }
 
+func linkedWithAll(servers []*memoryServer) bool {
+	links := 0
+	for _, s := range servers {
+		links += s.Stats().Peers
+	}
+	return links == len(servers)*(len(servers)-1)
+}
+
 // What is changed on one of the servers in cells is changed on all, and one that comes
 // later gets it.
 func TestMemoryInCells(t *testing.T) {
 	bubble(t, func(t *testing.T, net *memnet.Network) {
 		servers := openMemories(t, net, "s", folders(t, 6))
 		settle(40 * time.Second)
-		links := 0
-		for _, s := range servers {
-			links += s.Stats().Peers
-		}
-		if links == 0 || links == 6*5 {
-			t.Fatalf("%d links", links)
+		for linkedWithAll(servers) { // then their ids made few cells of them
+			servers = append(servers, openMemories(t, net, fmt.Sprint("more", len(servers)), folders(t, 1))...)
+			settle(40 * time.Second)
 		}
 		want := map[string]string{}
 		for i, s := range servers {
@@ -153,6 +158,7 @@ type farPeers struct {
 	seq   uint64
 	told  []cells.Message // what was said to some, by the server
 	at    []time.Time
+	asked int // the page with the link
 }
 
 func openFar(t *testing.T, net *memnet.Network, ids ...string) *farPeers {
@@ -196,6 +202,11 @@ func (f *farPeers) hear(_ string, m *frame.Message) {
 	}
 	<-f.ready
 	if _, ok := cells.ParseChannel(m.Channel); !ok {
+		if said, err := graph.Decode(m.Content.Data); err == nil && said.Asked != nil {
+			f.mu.Lock()
+			f.asked++
+			f.mu.Unlock()
+		}
 		return
 	}
 	mesh, err := cells.Decode(m.Content.Data)
@@ -394,6 +405,33 @@ func TestMemoryAsksFarPeers(t *testing.T) {
 			if n := f.fars[id].heard["sync"]; n != 1 {
 				t.Errorf("%s was asked %d times", id, n)
 			}
+		}
+	})
+}
+
+// A peer with a link that has not told what it has, as its reply may have reached nobody, is
+// asked again after each seal.
+func TestMemoryAsksAgainAfterASeal(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		rememberInCells(t, net, "server", t.TempDir(), 50)
+		f := openFar(t, net)
+		asked := func() int {
+			settle(time.Minute)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.asked
+		}
+		if n := asked(); n != 4 {
+			t.Errorf("it was asked %d times", n)
+		}
+		f.join(net, "FAR1")
+		if n := asked(); n != 5 {
+			t.Errorf("after a seal it was asked %d times", n)
+		}
+		f.say(f.id, graph.Delta(graph.Encode(graph.Op{Kind: graph.Upsert, ID: "x", Value: json.RawMessage("1"), Timestamp: graph.Timestamp{Physical: 1}})))
+		f.join(net, "FAR2")
+		if n := asked(); n != 5 {
+			t.Errorf("when it had told what it has, it was asked %d times", n)
 		}
 	})
 }

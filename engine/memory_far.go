@@ -163,7 +163,7 @@ func (m *Memory) heardFar(peer string, msg *cells.Message) {
 	}
 	a := m.askerOf(peer)
 	if m.take(a, &said, msg.All) {
-		m.sealed() // others may have something new too
+		m.askOthers() // they may have something new too
 		if len(said.Delta) >= longLog && a.link == nil && a.asks == 1 {
 			a.asks++
 			m.askThrough(a.peer, graph.Timestamp{})
@@ -359,9 +359,22 @@ func (m *Memory) sendFar(msg cells.Message, o *origin) {
 	m.room.originate(m.room.server, &cells.Frame{Kind: cells.KindMsg, Data: cells.AppendMessage(nil, msg)}, o)
 }
 
-// sealed has some peers without a link be asked what they have, that have not told it yet:
-// what they said when they came may have reached nobody.
+// sealed has peers be asked what they have, that have not told it yet: what they said
+// before may have reached nobody.
 func (m *Memory) sealed() {
+	m.room.after(farAskEvery, func() {
+		for _, a := range m.askers {
+			if !a.showed {
+				a.spoke, a.asks = false, maxAsks-1 // once more
+				m.ask(a)
+			}
+		}
+	})
+	m.askOthers()
+}
+
+// askOthers has some peers without a link be asked, as sealed does.
+func (m *Memory) askOthers() {
 	m.far.toAsk = nil
 	for _, id := range m.farPeers() {
 		if !m.asksFar(id) {
@@ -377,7 +390,7 @@ func (m *Memory) sealed() {
 // asksFar tells whether a peer is to be asked through the mesh.
 func (m *Memory) asksFar(id string) bool {
 	a, ok := m.far.askers.Peek(id)
-	return m.linkOf(id) == nil && m.room.inMesh(id) && (!ok || a.asks == 0 && !a.replied)
+	return m.linkOf(id) == nil && m.room.inMesh(id) && (!ok || a.asks == 0 && !a.showed)
 }
 
 func (m *Memory) askFarSoon() {
