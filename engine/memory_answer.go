@@ -27,8 +27,6 @@ const (
 	// wholeAgain is how soon after everything a peer can get it again: one that comes
 	// into a room asks at each of its links, and all hear it each time.
 	wholeAgain = 10 * time.Second
-	// newsAfter is how long what the answers of peers bring is collected for the others.
-	newsAfter = time.Second
 	// missedAgain is when peers are asked for what the disk did not take.
 	missedAgain = 10 * time.Second
 	// buryAgain is when everybody is told a second time of removals that somebody did
@@ -202,40 +200,6 @@ func (m *Memory) compare(a *asker, full *graph.FullState) {
 // behind has a peer be sent later what came after a Seq.
 func (m *Memory) behind(a *asker, since uint64) {
 	m.queue(a, question{since: since, tail: true})
-}
-
-// news is what an answer of a peer has brought: the others have perhaps no link with it
-// yet, and pages tell each other no more than their last operations.
-type news struct {
-	since uint64 // what came after it; 0: there are none
-	by    *asker // who told them; nil: several
-	aside bool   // some were told to us alone
-}
-
-// learned has the others be told what a peer's answer has brought after the change with
-// the Seq since. Of one that was for all in the mesh those without cells are told.
-func (m *Memory) learned(by *asker, since uint64, all bool) {
-	if m.news.since > 0 {
-		if m.news.by != by {
-			m.news.by = nil
-		}
-		m.news.aside = m.news.aside || !all
-		return
-	}
-	m.news = news{max(since, 1), by, !all}
-	m.room.after(newsAfter, func() {
-		n := m.news
-		m.news = news{}
-		for _, a := range m.askers {
-			rem := m.room.remotes[a.peer]
-			if a != n.by && a.answered > 0 && (n.aside || rem != nil && rem.kind == kindFull) {
-				m.behind(a, n.since)
-			}
-		}
-		if n.aside && m.anyFar() {
-			m.behind(m.others, n.since)
-		}
-	})
 }
 
 // queue notes a question. A peer has one at most that waits, the one that asks for

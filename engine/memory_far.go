@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"hash/maphash"
 	"time"
 
@@ -30,22 +29,10 @@ const (
 	// farPause is between two answers through the mesh, at least. An answer that took
 	// longer is followed by as long a pause.
 	farPause = 2 * time.Second
-	// farAskEvery is between two questions of ours through the mesh: everybody hears the
-	// reply. maxFarAsks is how many follow a seal, or a reply that had something new.
-	farAskEvery = 3 * time.Second
-	maxFarAsks  = 16
-	// longLog is the number of operations from which on a page that has new ones may have
-	// more than are in its log: it is asked for everything.
-	longLog = 50
 	// maxFarFull is how many full states from other cells may wait to be compared.
 	maxFarFull = 16
 	// maxListed is how many peers a frame names; then it is for all.
 	maxListed = 1_000
-	// repeatTime is how long a message is remembered, so that it is not read again, and
-	// repeatSize the size from which on it is. maxRepeats are remembered.
-	repeatTime = time.Minute
-	repeatSize = 512
-	maxRepeats = 512
 )
 
 // far is what the memory knows of peers in other cells. It belongs to the actor.
@@ -133,7 +120,7 @@ func (m *Memory) goOn(a *asker) {
 	if q == nil {
 		q = a.working
 	}
-	if q == nil || !m.room.mesh.on || !m.room.inMesh(a.peer) {
+	if q == nil || a.link.left.Load() || !m.room.mesh.on || !m.room.inMesh(a.peer) {
 		return
 	}
 	f := m.askerOf(a.peer)
@@ -169,25 +156,6 @@ func (m *Memory) heardFar(peer string, msg *cells.Message) {
 			m.askThrough(a.peer, graph.Timestamp{})
 		}
 	}
-}
-
-// repeated tells whether a peer has just said the same: pages say all that they have in
-// their logs whenever somebody asks. Questions may be repeated.
-func (m *Memory) repeated(peer string, data []byte) bool {
-	if len(data) < repeatSize || bytes.Contains(data, []byte(`"sync"`)) {
-		return false
-	}
-	var h maphash.Hash
-	h.SetSeed(m.far.seed)
-	_, _ = h.WriteString(peer)
-	_ = h.WriteByte(0)
-	_, _ = h.Write(data)
-	sum, now := h.Sum64(), m.room.now()
-	if at, ok := m.far.repeats.Get(sum); ok && now.Sub(at) < repeatTime {
-		return true
-	}
-	m.far.repeats.Add(sum, now)
-	return false
 }
 
 // askedFar takes the question of a peer without a link. It is answered after a while,
@@ -263,7 +231,7 @@ func (m *Memory) names(q *question) (names []string) {
 	}
 	names = []string{}
 	for _, id := range m.farPeers() {
-		if a, ok := m.far.askers.Peek(id); !ok || a.working == nil {
+		if a, ok := m.far.askers.Peek(id); !ok || a.working == nil || a.working == q {
 			names = append(names, id)
 		}
 	}
@@ -357,65 +325,6 @@ func (m *Memory) farPeers() (to []string) {
 
 func (m *Memory) sendFar(msg cells.Message, o *origin) {
 	m.room.originate(m.room.server, &cells.Frame{Kind: cells.KindMsg, Data: cells.AppendMessage(nil, msg)}, o)
-}
-
-// sealed has peers be asked what they have, that have not told it yet: what they said
-// before may have reached nobody.
-func (m *Memory) sealed() {
-	m.room.after(farAskEvery, func() {
-		for _, a := range m.askers {
-			if !a.showed {
-				a.spoke, a.asks = false, maxAsks-1 // once more
-				m.ask(a)
-			}
-		}
-	})
-	m.askOthers()
-}
-
-// askOthers has some peers without a link be asked, as sealed does.
-func (m *Memory) askOthers() {
-	m.far.toAsk = nil
-	for _, id := range m.farPeers() {
-		if !m.asksFar(id) {
-			continue
-		}
-		if m.far.toAsk = append(m.far.toAsk, id); len(m.far.toAsk) == maxFarAsks {
-			break
-		}
-	}
-	m.askFarSoon()
-}
-
-// asksFar tells whether a peer is to be asked through the mesh.
-func (m *Memory) asksFar(id string) bool {
-	a, ok := m.far.askers.Peek(id)
-	return m.linkOf(id) == nil && m.room.inMesh(id) && (!ok || a.asks == 0 && !a.showed)
-}
-
-func (m *Memory) askFarSoon() {
-	if len(m.far.toAsk) > 0 && !m.far.asking {
-		m.far.asking = true
-		m.room.after(farAskEvery, m.askFar)
-	}
-}
-
-func (m *Memory) askFar() {
-	m.far.asking = false
-	for len(m.far.toAsk) > 0 {
-		id := m.far.toAsk[0]
-		m.far.toAsk = m.far.toAsk[1:]
-		if m.asksFar(id) {
-			m.askerOf(id).asks++
-			m.askThrough(id, m.replica.Last())
-			break
-		}
-	}
-	m.askFarSoon()
-}
-
-func (m *Memory) askThrough(peer string, last graph.Timestamp) {
-	m.sendFar(cells.Message{Channel: ChannelGraph, Data: graph.EncodeSync(last), To: []string{peer}}, nil)
 }
 
 // putFar sends a message through the mesh, as put does by a link. It is under way until
