@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -43,9 +42,10 @@ type Memory struct {
 	// Of the sync room's actor.
 	replica   *graph.Replica
 	askers    map[*link]*asker
-	far       *lru.LRU[string, *asker] // by peer id: without a link, in other cells
-	answering int                      // answers under way
-	missed    bool                     // something that will be asked for again
+	far       far
+	others    *asker // stands for all in other cells
+	answering int    // answers under way
+	missed    bool   // something that will be asked for again
 	news      news
 	burials   *rate.Limiter // of messages that put back removals
 	trust     *trust
@@ -96,7 +96,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 	}
 	m := &Memory{
 		app: app, store: kept, replica: graph.NewReplica(kept, kept.Last()), trust: trust,
-		askers: make(map[*link]*asker), far: newFar(), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
+		askers: make(map[*link]*asker), far: newFar(), others: new(asker), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
 	}
 	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password, Cells: mode, CellSize: size})
 	r.log = r.log.With("part", "memory")

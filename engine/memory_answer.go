@@ -27,8 +27,6 @@ const (
 	// wholeAgain is how soon after everything a peer can get it again: one that comes
 	// into a room asks at each of its links, and all hear it each time.
 	wholeAgain = 10 * time.Second
-	// newsAfter is how long what the answers of peers bring is collected for the others.
-	newsAfter = time.Second
 	// missedAgain is when peers are asked for what the disk did not take.
 	missedAgain = 10 * time.Second
 	// buryAgain is when everybody is told a second time of removals that somebody did
@@ -48,11 +46,14 @@ type asker struct {
 	asks     int
 	missed   bool      // it is asked for everything
 	spoke    bool      // it was heard on the channel
-	replied  bool      // it has answered our question
+	replied  bool      // it has answered our question, or had time to
+	showed   bool      // it has told some or all of what it has
 	answered uint64    // it has all up to this Seq, at least 1; 0: it was not answered yet
 	whole    time.Time // when everything was last sent
 	held     *graph.Timestamp
-	short    bool // of what was staged but not on the disk when it was answered
+	short    bool            // of what was staged but not on the disk when it was answered
+	told     time.Time       // when it was last answered
+	newest   graph.Timestamp // of the nodes that it was told of
 	waiting  *question
 	working  *question
 	rests    bool // between two answers
@@ -66,6 +67,10 @@ type question struct {
 	at    graph.Asker
 	last  graph.Timestamp // the clock when the answer is begun
 	tail  bool            // what has changed while another answer was made
+
+	to     []*asker        // who is told, once the answer is begun
+	names  []string        // through the mesh
+	newest graph.Timestamp // of its nodes, once it is made
 }
 
 func (q *question) everything() bool { return q.full == nil && q.since == 0 }
@@ -83,13 +88,20 @@ func (a *asker) all(q *question) bool { return q.since == 0 || a.answered > 0 }
 func (m *Memory) linked(l *link) {
 	a := &asker{peer: l.pair.remote, link: l, linked: m.room.now(), before: m.store.Staged() + 1}
 	m.askers[l] = a
-	m.far.Remove(a.peer)
+	if f, ok := m.far.askers.Peek(a.peer); ok {
+		m.far.askers.Remove(a.peer)
+		if a.waiting = f.waiting; f.held != nil {
+			m.asked(a, *f.held)
+		}
+	}
 	m.ask(a)
+	m.work()
 }
 
 func (m *Memory) unlinked(l *link) {
 	if a := m.askers[l]; a != nil {
 		m.gone(a, m.store.Staged())
+		m.goOn(a)
 	}
 }
 
@@ -123,6 +135,10 @@ func (m *Memory) ask(a *asker) {
 
 // asked takes the question of a peer whose highest time is at.
 func (m *Memory) asked(a *asker, at graph.Timestamp) {
+	if a.link == nil {
+		m.askedFar(a, at)
+		return
+	}
 	now := m.room.now()
 	switch {
 	case a.working != nil && a.working.covers(at), at.IsZero() && now.Sub(a.whole) < wholeAgain:
@@ -141,24 +157,41 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 		a.held = &at
 		m.room.after(replyTime, func() { m.replied(a) })
 	default:
-		m.queue(a, question{at: m.trust.asker(a.peer, at, a.before)})
+		m.queue(a, m.question(a, at))
 	}
+}
+
+// question is what a peer with a link asks by at. In a room with cells its time proves
+// nothing: what is live reaches it without us.
+func (m *Memory) question(a *asker, at graph.Timestamp) question {
+	before := a.before
+	if m.room.mesh.on {
+		before = 0
+	}
+	return question{at: m.trust.asker(a.peer, at, before)}
 }
 
 // replied goes on with a question that waited for the peer's own answer.
 func (m *Memory) replied(a *asker) {
 	a.replied = true
-	if a.held != nil && m.there(a) {
+	if a.held != nil && a.link != nil && m.there(a) {
 		at := *a.held
 		a.held = nil
-		m.queue(a, question{at: m.trust.asker(a.peer, at, a.before)})
+		m.queue(a, m.question(a, at))
 	}
 }
 
 // compare has a peer that has shown all it has be sent what it lacks. If everything
 // is on its way already, it will show again what it has, should that be more.
 func (m *Memory) compare(a *asker, full *graph.FullState) {
-	a.replied, a.held = true, nil
+	a.replied = true
+	if a.link == nil && (a.waiting == nil || a.waiting.full == nil) && m.manyFull() {
+		m.room.node.counters.drop("graph: too many full states from other cells")
+		return
+	}
+	if a.link != nil {
+		a.held = nil
+	}
 	if a.working == nil || !a.working.everything() {
 		m.queue(a, question{full: full})
 	}
@@ -167,34 +200,6 @@ func (m *Memory) compare(a *asker, full *graph.FullState) {
 // behind has a peer be sent later what came after a Seq.
 func (m *Memory) behind(a *asker, since uint64) {
 	m.queue(a, question{since: since, tail: true})
-}
-
-// news is what an answer of a peer has brought: the others have perhaps no link with it
-// yet, and pages tell each other no more than their last operations.
-type news struct {
-	since uint64 // what came after it; 0: there are none
-	by    *asker // who told them; nil: several
-}
-
-// learned has those who are linked be told what a peer's answer has brought after the
-// change with the Seq since.
-func (m *Memory) learned(by *asker, since uint64) {
-	if m.news.since > 0 {
-		if m.news.by != by {
-			m.news.by = nil
-		}
-		return
-	}
-	m.news = news{max(since, 1), by}
-	m.room.after(newsAfter, func() {
-		n := m.news
-		m.news = news{}
-		for _, a := range m.askers {
-			if a != n.by && a.answered > 0 {
-				m.behind(a, n.since)
-			}
-		}
-	})
 }
 
 // queue notes a question. A peer has one at most that waits, the one that asks for
@@ -212,56 +217,74 @@ func (m *Memory) queue(a *asker, q question) {
 	m.work()
 }
 
-// work begins as many answers as may be under way.
+// work begins as many answers as may be under way, of which one goes through the mesh.
 func (m *Memory) work() {
 	for a := range m.everybody {
 		if m.answering >= maxAnswers || m.room.closing {
 			return
 		}
-		if a.waiting == nil || a.working != nil || a.rests {
+		if a.waiting == nil || a.working != nil || a.rests || a.link == nil && m.far.busy {
 			continue
 		}
 		q := a.waiting
-		q.last = m.replica.Last()
+		q.last, q.to = m.replica.Last(), []*asker{a}
 		a.waiting, a.working = nil, q
-		if a.all(q) {
+		if a.link == nil {
+			m.far.busy = true
+			m.together(q)
+			q.names = m.names(q)
+		} else if a.all(q) {
 			m.trust.begin(a.peer)
 		}
 		m.answering++
-		head := m.store.Staged()
+		head, began := m.store.Staged(), m.room.now()
 		m.room.tasks.Go(func() {
 			upTo, ok := m.answer(a, q, head)
-			m.room.post(func() { m.answered(a, q, head, upTo, ok) })
+			m.room.post(func() {
+				m.answering--
+				if a.link == nil {
+					m.farPauses(began)
+				}
+				for _, a := range q.to {
+					m.answered(a, q, head, upTo, ok)
+				}
+				m.work()
+			})
 		})
 	}
 }
 
 // answered goes on after an answer that was begun at head, and told of all up to upTo.
 func (m *Memory) answered(a *asker, q *question, head, upTo uint64, ok bool) {
-	m.answering--
 	a.working, a.rests = nil, true
 	m.room.after(answerPause, func() {
 		a.rests = false
 		m.work()
 	})
-	if ok {
-		if a.all(q) {
-			m.trust.end(a.peer, upTo)
-			a.answered, a.short = max(a.answered, upTo, 1), upTo < head
-		}
-		if q.covers(graph.Timestamp{}) {
-			a.whole = m.room.now()
-		}
-		// What others changed meanwhile they may have told those that they had a
-		// link with, of which this peer perhaps was none yet.
-		switch {
-		case upTo < head:
-			m.later(a, upTo)
-		case m.store.Staged() > head && !q.tail && m.there(a):
-			m.queue(a, question{since: upTo, tail: true})
-		}
+	if !ok {
+		return
 	}
-	m.work()
+	a.told = m.room.now()
+	if q.newest.After(a.newest) {
+		a.newest = q.newest
+	}
+	if a.all(q) {
+		if a.link != nil {
+			m.trust.end(a.peer, upTo)
+		}
+		a.answered, a.short = max(a.answered, upTo, 1), upTo < head
+	}
+	if q.covers(graph.Timestamp{}) {
+		a.whole = a.told
+	}
+	// What others changed meanwhile they may have told those that they had a
+	// link with, of which this peer perhaps was none yet.
+	switch {
+	case upTo < head:
+		m.later(a, upTo)
+	case m.store.Staged() > head && !q.tail && m.there(a):
+		m.queue(a, question{since: upTo, tail: true})
+	}
 }
 
 // later tells a peer what came after a Seq, once the disk takes it.
@@ -304,10 +327,12 @@ func (m *Memory) tell(a *asker, q *question, head uint64) bool {
 		m.room.log.Error("a peer is not answered", "peer", a.peer, "error", err)
 		return false
 	}
-	if q.everything() && !fresh {
-		if data := answer.Whole(); data != nil && a.link == nil {
-			return s.putFar(data) && s.flush()
-		} else if data != nil {
+	if answer.Empty() {
+		return true
+	}
+	q.newest = answer.Newest()
+	if q.everything() && !fresh && a.link != nil { // a full state may provoke others, that all would hear
+		if data := answer.Whole(); data != nil {
 			if frames, err := m.dense(data); err == nil {
 				return s.put(frames) && s.flush()
 			}
@@ -320,7 +345,7 @@ func (m *Memory) tell(a *asker, q *question, head uint64) bool {
 			return false
 		}
 		if a.link == nil {
-			if !s.putFar(graph.Delta(data)) {
+			if !s.putFar(q, graph.Delta(data)) {
 				return false
 			}
 			continue

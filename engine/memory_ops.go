@@ -37,12 +37,13 @@ func (m *Memory) heard(l *link, f *frame.Message) {
 		if len(msg.Ops) > 0 {
 			m.room.toCells(l, f)
 		}
-		m.take(a, &msg)
+		m.take(a, &msg, false)
 	})
 }
 
-// take applies what a peer says and answers what it asks.
-func (m *Memory) take(a *asker, msg *graph.Message) {
+// take applies what a peer says, to us or to all in the mesh, and answers what it asks.
+// It reports whether an answer had something new.
+func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 	a.spoke = true
 	buried := make(map[string]bool)
 	m.apply(buried, msg.Ops, true)
@@ -57,9 +58,10 @@ func (m *Memory) take(a *asker, msg *graph.Message) {
 	}
 	m.store.SetLast(m.replica.Last())
 	m.bury(buried)
-	if m.store.Staged() > before {
-		m.learned(a, before)
+	if learned = m.store.Staged() > before; learned {
+		m.learned(a, before, all)
 	}
+	a.showed = a.showed || msg.Full != nil || msg.Delta != nil
 	switch {
 	case msg.Full != nil:
 		m.compare(a, msg.Full)
@@ -69,6 +71,7 @@ func (m *Memory) take(a *asker, msg *graph.Message) {
 	if msg.Asked != nil {
 		m.asked(a, *msg.Asked)
 	}
+	return learned
 }
 
 // apply applies operations, and notes the nodes that they would put back though they
@@ -99,6 +102,7 @@ func (m *Memory) refused(err error) {
 		return
 	}
 	m.missed = true
+	m.far.repeats.Purge()
 	m.room.log.Error("operations of peers are not kept: they will be asked for again", "error", err)
 	m.room.after(missedAgain, m.askForMissed)
 }
@@ -174,8 +178,7 @@ func (m *Memory) broadcast(told func(*asker) bool, ops ...graph.Op) (later []*as
 			later = append(later, a)
 		}
 	}
-	m.tellFar(data)
-	return later
+	return append(later, m.tellFar(data, told)...)
 }
 
 // encode makes frames of a message of the server's peer.

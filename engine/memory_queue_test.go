@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
@@ -28,7 +29,7 @@ func TestMemoryAnswersWhatAsksForMost(t *testing.T) {
 			for _, q := range q.asked {
 				m.queue(a, q)
 			}
-			if *a.waiting != q.want {
+			if !reflect.DeepEqual(*a.waiting, q.want) {
 				t.Errorf("%+v, want %+v", *a.waiting, q.want)
 			}
 		})

@@ -310,28 +310,22 @@ func (s *spreading) put(p *pair, m *outgoing) {
 			m.report = o.carried.by(len(m.frames))
 		}
 	}
-	if m.seat == nil && m.report == nil {
-		m.report = r.lostFrame
-	}
 	err := ErrPeerGone
 	if p.live != nil {
 		err = p.live.out.put(m.channel, m)
 	}
 	if err == ErrPeerGone && p.h.role.Keeps(p.remote) {
 		r.expectRole(p)
+		if m.report != nil { // nobody waits for a link that may never be
+			m.report(len(m.frames), nil)
+			m.report = nil
+		}
 		if err = ErrPeerSlow; r.waitingBytes+m.cost() <= maxMeshWaiting {
 			err = r.wait(p, m)
 		}
 	}
 	if err != nil {
 		m.failed(p.remote, err)
-	}
-}
-
-// lostFrame counts a frame that was no seat's, if a link has not passed it on.
-func (r *Room) lostFrame(_ int, err error) {
-	if err != nil {
-		r.node.counters.drop("mesh: a link did not pass a frame on")
 	}
 }
 

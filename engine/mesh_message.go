@@ -18,7 +18,7 @@ func (r *Room) meshMessage(l *link, f *cells.Frame) {
 	}
 	if r.syncs != nil {
 		if m.Channel == ChannelGraph && (m.All || slices.Contains(m.To, r.server.id)) {
-			r.syncs.heardFar(f.Origin, m.Data)
+			r.syncs.heardFar(f.Origin, &m)
 		}
 		return
 	}

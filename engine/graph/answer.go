@@ -223,6 +223,17 @@ func (a *Answer) forget() {
 // Empty tells whether nothing is lacked.
 func (a *Answer) Empty() bool { return len(a.items) == 0 }
 
+// Newest is the highest timestamp of the nodes, not of the removals: who has taken the whole
+// answer has applied no lower one.
+func (a *Answer) Newest() Timestamp {
+	for i := len(a.items) - 1; i >= 0; i-- {
+		if !a.items[i].removed {
+			return a.items[i].timestamp
+		}
+	}
+	return Timestamp{}
+}
+
 // entry reads an item's entry. It is not there if it has changed since it was scanned.
 func (a *Answer) entry(it *item) (Entry, bool, error) {
 	e, ok := a.values[it.id]

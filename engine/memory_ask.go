@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
+	"github.com/genosrtc/caddy-genosrtc/engine/graph"
+)
+
+const (
+	// farAskEvery is between two questions of ours through the mesh: everybody hears the
+	// reply. maxFarAsks is how many follow a seal, or a reply that had something new.
+	farAskEvery = 3 * time.Second
+	maxFarAsks  = 16
+	// longLog is the number of operations from which on a page that has new ones may have
+	// more than are in its log: it is asked for everything.
+	longLog = 50
+)
+
+// sealed has peers be asked what they have, that have not told it yet: what they said
+// before may have reached nobody.
+func (m *Memory) sealed() {
+	m.room.after(farAskEvery, func() {
+		for _, a := range m.askers {
+			if !a.showed {
+				a.spoke, a.asks = false, maxAsks-1 // once more
+				m.ask(a)
+			}
+		}
+	})
+	m.askOthers()
+}
+
+// askOthers has some peers without a link be asked, as sealed does.
+func (m *Memory) askOthers() {
+	m.far.toAsk = nil
+	for _, id := range m.farPeers() {
+		if !m.asksFar(id) {
+			continue
+		}
+		if m.far.toAsk = append(m.far.toAsk, id); len(m.far.toAsk) == maxFarAsks {
+			break
+		}
+	}
+	m.askFarSoon()
+}
+
+// asksFar tells whether a peer is to be asked through the mesh.
+func (m *Memory) asksFar(id string) bool {
+	a, ok := m.far.askers.Peek(id)
+	return m.linkOf(id) == nil && m.room.inMesh(id) && (!ok || a.asks == 0 && !a.showed)
+}
+
+func (m *Memory) askFarSoon() {
+	if len(m.far.toAsk) > 0 && !m.far.asking {
+		m.far.asking = true
+		m.room.after(farAskEvery, m.askFar)
+	}
+}
+
+func (m *Memory) askFar() {
+	m.far.asking = false
+	for len(m.far.toAsk) > 0 {
+		id := m.far.toAsk[0]
+		m.far.toAsk = m.far.toAsk[1:]
+		if m.asksFar(id) {
+			m.askerOf(id).asks++
+			m.askThrough(id, m.replica.Last())
+			break
+		}
+	}
+	m.askFarSoon()
+}
+
+func (m *Memory) askThrough(peer string, last graph.Timestamp) {
+	m.sendFar(cells.Message{Channel: ChannelGraph, Data: graph.EncodeSync(last), To: []string{peer}}, nil)
+}
