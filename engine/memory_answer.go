@@ -13,7 +13,7 @@ const (
 	maxAnswers = 4
 	// answerPiece is the size, in bytes of JSON, of the messages that an answer is cut
 	// into if it is too large for one.
-	answerPiece = 1 << 20
+	answerPiece = 256 << 10
 	// answerPause is between two answers to a peer: each reads the graph, and what is
 	// asked meanwhile is answered together.
 	answerPause = time.Second

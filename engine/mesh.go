@@ -20,7 +20,7 @@ type mesh struct {
 	seals    cells.Seals
 	topology *cells.Topology // sealed; nil: never
 	sealed   time.Time
-	epoch    uint64
+	epoch    uint64     // of the last seal; it only rises
 	listed   []MeshPeer // topology, once somebody has asked for it
 	given    *Presence  // who is there, if signaling tells it
 
@@ -63,17 +63,22 @@ func (r *Room) SetCells(mode CellsMode, size int) {
 		if m.mode == mode && m.want == size {
 			return
 		}
-		m.mode, m.want, m.size = mode, size, 0
-		m.size = m.cellSize()
-		m.topology, m.epoch = nil, 0
+		m.mode, m.want = mode, size
+		m.size = m.cellSize() // the topology goes with the next seal
 		m.claims.Purge()
 		switch {
-		case mode == CellsOff && m.on:
-			r.leaveCells()
+		case mode == CellsOff:
+			if m.on {
+				r.leaveCells()
+			}
+			for _, rem := range r.remotes {
+				rem.kind, rem.asks = kindUnknown, 0
+			}
 		case mode == CellsOn && !m.on:
 			r.useCells()
 		}
 		m.seals.Changed(r.now())
+		r.meshTickSoon()
 	})
 	if m := r.memory.Load(); m != nil {
 		m.room.SetCells(mode, size)
@@ -106,8 +111,10 @@ func (r *Room) useCells() {
 // leaveCells has the room be without cells from now on.
 func (r *Room) leaveCells() {
 	m := &r.mesh
-	m.on, m.mixed, m.topology, m.epoch, m.size = false, false, nil, 0, m.cellSize()
+	m.on, m.mixed, m.topology, m.size = false, false, nil, m.cellSize()
+	m.epoch++ // nothing is left to do for the last seal
 	m.claims.Purge()
+	r.endMeshPings()
 	for _, h := range r.hosted {
 		h.role, h.old = nil, nil
 		r.announceSoon(h)
@@ -130,31 +137,41 @@ func (r *Room) withPartner(f func(other *Room)) {
 	}
 }
 
-// setKind notes how a remote peer takes part.
+// setKind notes how a remote peer takes part, here and in the other room of the database.
 func (r *Room) setKind(rem *remote, k peerKind) {
+	if r.noteKind(rem, k) {
+		id := rem.id
+		r.withPartner(func(other *Room) { // who does not tell us in turn
+			if rem := other.remotes[id]; rem != nil && (k == kindCells || rem.kind == kindUnknown) {
+				other.noteKind(rem, k)
+			}
+		})
+	}
+}
+
+// noteKind reports whether it is news.
+func (r *Room) noteKind(rem *remote, k peerKind) bool {
 	m := &r.mesh
+	if m.mode == CellsOff {
+		return false
+	}
 	if k == kindCells {
 		m.pong = r.now()
+		if !m.on {
+			r.useCells()
+		}
 	}
-	if rem.kind == k || m.mode == CellsOff {
-		return
+	if rem.kind == k {
+		return false
 	}
 	rem.kind = k
-	switch {
-	case k == kindCells && !m.on:
-		r.useCells()
-	case k == kindFull && m.on:
+	if k == kindFull && m.on {
 		for _, h := range r.hosted { // it was kept out until now
 			r.announceSoon(h)
 		}
 	}
 	r.mix()
-	id := rem.id
-	r.withPartner(func(other *Room) {
-		if rem := other.remotes[id]; rem != nil {
-			other.setKind(rem, k)
-		}
-	})
+	return true
 }
 
 // mix notices whether the room has peers of both kinds.
@@ -223,6 +240,12 @@ func (r *Room) anyone(k peerKind) bool {
 // without cells. Changes come as MeshChange.
 func (a *Attachment) MeshState() (state MeshState) {
 	a.seat.room.ask(func() { state = a.seat.room.meshState(a.seat.hosted) })
+	return state
+}
+
+// MeshState is the place of the server's own peer.
+func (r *Room) MeshState() (state MeshState) {
+	r.ask(func() { state = r.meshState(r.server) })
 	return state
 }
 

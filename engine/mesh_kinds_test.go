@@ -156,3 +156,29 @@ func TestRoomOfBothKinds(t *testing.T) {
 		}
 	})
 }
+
+// Somebody without cells may speak between the moment that the first peer with cells is
+// heard, and the first seal.
+func TestMixedBeforeTheFirstSeal(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
+		seat := join(t, room, engine.SeatConfig{})
+		full := openPage(t, net, "f", "FFFF", "demo", "")
+		settle(20 * time.Second)
+		cell := openCellPage(t, net, "CCCC")
+		for !seat.MeshState().Mixed {
+			settle(10 * time.Millisecond)
+		}
+		full.send("chat", text("early"))
+		settle(100 * time.Millisecond)
+		if state := seat.MeshState(); state.Epoch != 0 {
+			t.Fatalf("sealed already: %+v", state)
+		}
+		if got := of[*engine.Message](seat); len(got) != 1 {
+			t.Errorf("the seat heard %d messages", len(got))
+		}
+		if n := cell.hears("plain from FFFF: early"); n != 1 {
+			t.Errorf("the page with cells heard it %d times: %q", n, cell.heard)
+		}
+	})
+}

@@ -58,6 +58,9 @@ func (r *Room) toCells(l *link, m *frame.Message) {
 	if l.pair.h != r.server || from == nil || from.kind != kindFull || !r.carries() {
 		return
 	}
+	if r.mesh.topology == nil {
+		return // before the first seal all are linked with all
+	}
 	data, ok := meshData(&m.Content)
 	if !ok {
 		r.node.counters.drop("mesh: bytes cannot be carried into cells")

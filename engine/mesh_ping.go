@@ -86,3 +86,11 @@ func (r *Room) expireMeshPings(now time.Time) {
 		}
 	}
 }
+
+// endMeshPings is for the end of the cells, through which no pong comes any more.
+func (r *Room) endMeshPings() {
+	for _, p := range r.mesh.pings {
+		p.seat.push(Pong{p.ref, p.peer, ErrPeerGone})
+	}
+	clear(r.mesh.pings)
+}

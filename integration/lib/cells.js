@@ -13,6 +13,7 @@ const name = cell => `cell-${cell}`
 // Whoever went without a word is in browsers' rosters for two minutes, and an offer that came before the
 // other side's seal keeps its sender from another one for one and a half (docs/protocol.md, "Cells").
 const AGREE = 240_000
+const FLOWS = 60_000
 
 // A copy of a message may take a longer way than the first.
 const LATE = 1_000
@@ -102,6 +103,18 @@ export class Tally {
       }
     }))
     await this.#settle(due, timeout)
+  }
+
+  /** flows resolves as soon as what each says to all reaches all others once. */
+  async flows({ from, timeout = FLOWS } = {}) {
+    const start = Date.now()
+    for (;;) {
+      try {
+        return await this.broadcast(1, { from, timeout: 5_000 })
+      } catch (error) {
+        if (error instanceof assert.AssertionError || Date.now() - start > timeout) throw error
+      }
+    }
   }
 
   /** directed has each say something to each other alone. */

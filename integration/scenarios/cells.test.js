@@ -23,9 +23,9 @@ test(`${PAGES} pages, ${SESSIONS} sessions and the server, in cells of ${SIZE}`,
   for (let n = 1; n <= SESSIONS; n++) sessions.push(await here.client('cells', n % 2 ? 'json' : 'msgpack', { label: `session ${n}` }))
   let pages = await fill(here, 'cells', PAGES, { cells: { cellSize: SIZE }, channels })
   const everybody = () => [...pages, ...sessions]
-  const reach = async () => {
+  const reach = async options => {
     const start = Date.now()
-    const topology = await agree(everybody(), SIZE, { silent: SERVER })
+    const topology = await agree(everybody(), SIZE, { silent: SERVER, ...options })
     t.diagnostic(`${topology.roster.length} peers in cells of ${shape(topology)}, ${Date.now() - start} ms later`)
     return topology
   }
@@ -39,11 +39,14 @@ test(`${PAGES} pages, ${SESSIONS} sessions and the server, in cells of ${SIZE}`,
   })
   for (const [how, end] of [['closed', page => page.close()], ['killed', page => page.crash()]]) {
     await check(t, `a bridge is ${how}: after the next seal everything flows again`, async () => {
-      const bridge = pages.find(({ id }) => topology.isBridge(id))
+      const bridge = pages.find(({ id }) => topology.isBridge(id)) ?? pages[0] // all may be of the server
       await end(bridge)
       pages = others(pages, bridge)
-      topology = await reach()
-      await new Tally(everybody()).broadcast(3)
+      // Links between pages of GenosDB that had to go may be gone for minutes (docs/protocol.md, "Cells").
+      topology = await reach({ links: false })
+      const start = Date.now()
+      await new Tally(everybody()).flows()
+      t.diagnostic(`everything flowed again within ${Date.now() - start} ms after the seal`)
     })
   }
   await check(t, 'the room is emptied, and filled again', async () => {
