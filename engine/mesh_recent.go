@@ -47,7 +47,7 @@ func (q *recent) add(f *cells.Frame, now time.Time) {
 // ended, what it may not have had.
 func (r *Room) replaceBridge(h *hosted, id string) {
 	t := r.mesh.topology
-	if !r.mesh.on || t == nil || h.role == nil || r.hosted[h.id] != h {
+	if !r.mesh.on || r.closing || t == nil || h.role == nil || r.hosted[h.id] != h {
 		return
 	}
 	cell, now := t.Cell(id), r.now()

@@ -215,11 +215,11 @@ func (o *outbox) rest(over bool) bool {
 		o.again = false
 		return false
 	}
-	if o.writing, o.failed = false, over; o.stopped != nil {
-		close(o.stopped)
-	}
 	if len(o.under) == 0 && cap(o.under)+cap(o.window.samples) > 16 { // an idle link holds little
 		o.under, o.window.samples = nil, nil
+	}
+	if o.writing, o.failed = false, over; o.stopped != nil {
+		close(o.stopped) // from here on all is of end
 	}
 	return true
 }
