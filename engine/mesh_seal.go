@@ -121,10 +121,11 @@ func (r *Room) graceOver(epoch uint64) {
 	}
 }
 
-// keeps tells whether a hosted peer is to have a link with a remote one.
+// keeps tells whether a hosted peer is to have a link with a remote one. One that came since
+// the last seal is to have none before the next.
 func (r *Room) keeps(h *hosted, id string) bool {
 	m := &r.mesh
-	if !m.on || !m.shut || h.role == nil {
+	if !m.on || !m.shut {
 		return true
 	}
 	if h.role.Keeps(id) || h.old.Keeps(id) {
