@@ -21,6 +21,7 @@ type mesh struct {
 	seals    cells.Seals
 	topology *cells.Topology // sealed; nil: never
 	sealed   time.Time
+	shut     bool       // a peer of others is in it: until then every door is open
 	epoch    uint64     // of the last seal; it only rises
 	listed   []MeshPeer // topology, once somebody has asked for it
 	given    *Presence  // who is there, if signaling tells it
@@ -120,7 +121,7 @@ func (r *Room) useCells() {
 // leaveCells has the room be without cells from now on.
 func (r *Room) leaveCells() {
 	m := &r.mesh
-	m.on, m.mixed, m.topology, m.size = false, false, nil, m.cellSize()
+	m.on, m.mixed, m.topology, m.shut, m.size = false, false, nil, false, m.cellSize()
 	m.epoch++ // nothing is left to do for the last seal
 	m.claims.Purge()
 	r.endMeshPings()

@@ -84,5 +84,7 @@ func (r *Room) repeated(id string, cell int) {
 // repeats tells whether the bridge of a cell can be left to repeat a frame that it hears
 // on the channel of another: browsers do not repeat those of the first cell.
 func (r *Room) repeats(cell, came int) bool {
-	return came != 0 || answersOnly(r.mesh.topology.Bridge(cell))
+	b := r.mesh.topology.Bridge(cell)
+	rem := r.remotes[b]
+	return came != 0 || r.hosted[b] != nil || rem != nil && rem.isServers()
 }

@@ -51,7 +51,7 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		return
 	}
 	// A server like ours pings to find out, and does not know itself.
-	if f.Kind != cells.KindPing || !answersOnly(rem.id) {
+	if f.Kind != cells.KindPing || !rem.isServers() {
 		r.setKind(rem, kindCells)
 	}
 	if f.OriginCell >= 0 && f.Kind != cells.KindPing && f.Origin == rem.id {

@@ -21,6 +21,10 @@ type remote struct {
 	asked time.Time
 }
 
+// isServers tells whether a server like ours hosts the peer. A page says no type, and may
+// have any id.
+func (rem *remote) isServers() bool { return answersOnly(rem.id) && rem.typ != "" }
+
 // deliver takes what signaling brings.
 func (r *Room) deliver(s Signal) { r.post(func() { r.onSignal(s) }) }
 
