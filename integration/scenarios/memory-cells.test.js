@@ -11,28 +11,39 @@ import { converge, has } from '../lib/graph.js'
 import { startRelay } from '../lib/relay.js'
 import { kind, stage } from '../lib/stage.js'
 
-const PAGES = kind === 'genosdb' ? 14 : 6
+const PAGES = 14
 const cells = { cellSize: 2 }
 const AT_MOST = 1.1
+const ROUNDS = 3 // it depends much on who is first
 const QUIET = 6_000
 const counter = new URL('../pages/frames.js', import.meta.url).pathname
 const memory = { memory: true, cells: `on ${cells.cellSize}` }
-const here = stage('memory-cells', { rooms: { server: memory, data: memory } })
+const rooms = Array.from({ length: ROUNDS }, (_, n) => [`server${n + 1}`, memory])
+const here = stage('memory-cells', { rooms: { data: memory, ...Object.fromEntries(rooms) } })
 
 // The server's relay carries its own rooms only.
 let relay
 before(async () => (relay = await startRelay()))
 after(() => relay?.close())
 
-test(`${PAGES} pages join an empty room`, async t => {
-  const ids = Array.from({ length: PAGES }, () => Math.random().toString(36).slice(2, 12).padEnd(20, 'x'))
-  const [server, roster] = await check(t, 'with the server', () => join(t, 'server', ids))
-  // In the server's place, so that the cells are the same.
-  const another = roster.find(id => !ids.includes(id))
-  const [page] = await check(t, 'with another page', () => join(t, 'page', [...ids, another]))
-  t.diagnostic(`${server} frames with the server, ${page} with a page: ${(server / page).toFixed(2)} times`)
-  assert.ok(server / page <= AT_MOST)
-})
+// Only GenosDB's own pages show what they cause.
+if (kind === 'genosdb') {
+  test(`${PAGES} pages join an empty room`, async t => {
+    const totals = { server: 0, page: 0 }
+    for (let round = 1; round <= ROUNDS; round++) {
+      const ids = Array.from({ length: PAGES }, () => Math.random().toString(36).slice(2, 12).padEnd(20, 'x'))
+      const [server, roster] = await check(t, `with the server, ${round}`, () => join(t, `server${round}`, ids))
+      // In the server's place, so that the cells are the same.
+      const another = roster.find(id => !ids.includes(id))
+      const [page] = await check(t, `with another page, ${round}`, () => join(t, `page${round}`, [...ids, another]))
+      totals.server += server
+      totals.page += page
+    }
+    const times = totals.server / totals.page
+    t.diagnostic(`${totals.server} frames with the server, ${totals.page} with a page: ${times.toFixed(2)} times`)
+    assert.ok(times <= AT_MOST)
+  })
+}
 
 test('what pages in cells wrote is there when they and the server are gone', async t => {
   const count = kind === 'genosdb' ? 7 : 5
@@ -61,12 +72,12 @@ test('what pages in cells wrote is there when they and the server are gone', asy
 // join resolves with the frames of the sync room that the first PAGES pages sent and were sent, and
 // with who was there.
 async function join(t, room, ids) {
-  const silent = room === 'server' ? 1 : 0
+  const served = room.startsWith('server')
   const pages = []
   for (const id of ids) pages.push(await openAs(here, id, `page ${pages.length + 1}`, counter))
-  const relayUrls = [room === 'server' ? here.server.relay : relay.url]
+  const relayUrls = [served ? here.server.relay : relay.url]
   await Promise.all(pages.map(page => page.join(room, { rtc: { relayUrls, cells } })))
-  const topology = await agree(pages, cells.cellSize, { silent, links: false })
+  const topology = await agree(pages, cells.cellSize, { silent: served ? 1 : 0, links: false })
   await pages[0].put('node', { of: room })
   await converge(pages, nodes => nodes.length === 1, 60_000)
   const frames = await settled(pages.slice(0, PAGES))
