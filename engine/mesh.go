@@ -28,7 +28,7 @@ type mesh struct {
 
 	seen    cells.Seen
 	seq     uint64 // of frames of ours
-	claims  *lru.LRU[string, int]
+	claims  *lru.LRU[string, claim]
 	doubted bool // a claim is not what the topology says
 	pings   map[string]meshPing
 	pongs   *rate.Limiter    // of those that everybody gets
@@ -45,7 +45,7 @@ type mesh struct {
 const maxClaims = 256
 
 func newMesh(n *Node, mode CellsMode, size int) mesh {
-	claims, err := lru.NewLRU[string, int](maxClaims, nil)
+	claims, err := lru.NewLRU[string, claim](maxClaims, nil)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}

@@ -54,8 +54,8 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 	if f.Kind != cells.KindPing || !rem.isServers() {
 		r.setKind(rem, kindCells)
 	}
-	if f.OriginCell >= 0 && f.Kind != cells.KindPing && f.Origin == rem.id {
-		r.claim(rem.id, f.OriginCell)
+	if f.OriginCell >= 0 && f.Kind != cells.KindPing {
+		r.claim(f.Origin, claim{f.OriginCell, f.Origin == rem.id})
 	}
 	switch {
 	case !m.on && f.Kind != cells.KindPing:
