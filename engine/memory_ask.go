@@ -12,13 +12,16 @@ const (
 	// reply. maxFarAsks is how many follow a seal, or a reply that had something new.
 	farAskEvery = 3 * time.Second
 	maxFarAsks  = 16
+	// unaskedAfter is when who has not asked since a seal is told what there is.
+	unaskedAfter = 6 * time.Second
 	// longLog is the number of operations from which on a page that has new ones may have
 	// more than are in its log: it is asked for everything.
 	longLog = 50
 )
 
-// sealed has peers be asked what they have, that have not told it yet: what they said
-// before may have reached nobody.
+// sealed has peers be asked what they have, that have not told it yet, and be told what we
+// have, that have not asked: what they said before may have reached nobody, and pages whose
+// links have opened before the seal do not say it again.
 func (m *Memory) sealed() {
 	m.room.after(farAskEvery, func() {
 		for _, a := range m.askers {
@@ -28,7 +31,30 @@ func (m *Memory) sealed() {
 			}
 		}
 	})
+	m.room.after(unaskedAfter, m.tellUnasked)
 	m.askOthers()
+}
+
+func (m *Memory) tellUnasked() {
+	busy := m.far.busy
+	m.far.busy = true // until all are known that are told together
+	for _, a := range m.askers {
+		m.unasked(a)
+	}
+	for _, id := range m.farPeers() {
+		m.unasked(m.askerOf(id))
+	}
+	m.far.busy = busy
+	m.work()
+}
+
+// unasked tells a peer in cells everything that has not asked, or what it is not known to
+// have.
+func (m *Memory) unasked(a *asker) {
+	if !m.room.mesh.on || a.asking || a.answered > 0 || a.held != nil || a.waiting != nil || a.working != nil || answersOnly(a.peer) {
+		return
+	}
+	m.queue(a, question{at: m.trust.asker(a.peer, m.replica.Last(), 0)})
 }
 
 // askOthers has some peers without a link be asked, as sealed does.
