@@ -86,7 +86,7 @@ run "gofmt" formatted
 # With -race, so that it shares what the tests compile.
 run "go vet" go vet -race ./...
 run "go test" go test -race -shuffle=on ./...
-run "a room of 1,000 peers" go test ./bench/mesh # with -race it has 200
+run "a room of 1,000 peers" go test ./bench/mesh # with -race it has 100
 run "fuzzing, $fuzztime each" fuzz
 run "the JavaScript client" npm --prefix web test
 run "end to end, in Chromium" integration/run.sh

@@ -152,7 +152,7 @@ func (l *link) leftover() []*outgoing {
 		m.failed(l.pair.remote, ErrPeerGone)
 	}
 	for _, m := range unwritten {
-		if m.seat != nil {
+		if m.seat != nil || m.waits {
 			left = append(left, m)
 		} else { // it concerns this link only
 			l.unsent = true

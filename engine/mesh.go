@@ -4,6 +4,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 )
@@ -20,6 +21,7 @@ type mesh struct {
 	seals    cells.Seals
 	topology *cells.Topology // sealed; nil: never
 	sealed   time.Time
+	shut     bool       // a peer of others is in it: until then every door is open
 	epoch    uint64     // of the last seal; it only rises
 	listed   []MeshPeer // topology, once somebody has asked for it
 	given    *Presence  // who is there, if signaling tells it
@@ -27,9 +29,13 @@ type mesh struct {
 	seen    cells.Seen
 	seq     uint64 // of frames of ours
 	claims  *lru.LRU[string, int]
+	doubted bool // a claim is not what the topology says
 	pings   map[string]meshPing
+	pongs   *rate.Limiter    // of those that everybody gets
 	fills   map[string]*fill // by the id of the frame
 	recent  recent
+	filling int // bytes of fills
+	held    *lru.LRU[*pair, *Signal]
 	pong    time.Time // when a peer was last known to use cells
 	ticking bool
 	mixed   bool
@@ -38,12 +44,16 @@ type mesh struct {
 // maxClaims is how many peers' words on their cells are remembered.
 const maxClaims = 256
 
-func newMesh(mode CellsMode, size int) mesh {
+func newMesh(n *Node, mode CellsMode, size int) mesh {
 	claims, err := lru.NewLRU[string, int](maxClaims, nil)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	m := mesh{mode: mode, want: size, claims: claims, pings: make(map[string]meshPing), fills: make(map[string]*fill)}
+	m := mesh{
+		mode: mode, want: size, claims: claims, held: newHeld(n),
+		pings: make(map[string]meshPing), pongs: rate.NewLimiter(rate.Every(pongGap), pongBurst),
+		fills: make(map[string]*fill),
+	}
 	m.on, m.size = mode == CellsOn, m.cellSize()
 	return m
 }
@@ -111,13 +121,16 @@ func (r *Room) useCells() {
 // leaveCells has the room be without cells from now on.
 func (r *Room) leaveCells() {
 	m := &r.mesh
-	m.on, m.mixed, m.topology, m.size = false, false, nil, m.cellSize()
+	m.on, m.mixed, m.topology, m.shut, m.size = false, false, nil, false, m.cellSize()
 	m.epoch++ // nothing is left to do for the last seal
 	m.claims.Purge()
 	r.endMeshPings()
 	for _, h := range r.hosted {
 		h.role, h.old = nil, nil
 		r.announceSoon(h)
+	}
+	for _, p := range m.held.Keys() {
+		r.advance(p)
 	}
 	r.log.Info("the room has no cells any more")
 	r.tellMesh()
@@ -167,6 +180,7 @@ func (r *Room) noteKind(rem *remote, k peerKind) bool {
 	rem.kind = k
 	if k == kindFull && m.on {
 		for _, h := range r.hosted { // it was kept out until now
+			r.advance(h.pair(rem.id))
 			r.announceSoon(h)
 		}
 	}
@@ -215,6 +229,7 @@ func (r *Room) meshTick() {
 	}
 	if m.on {
 		r.census(now)
+		r.learnSize()
 		if m.seals.Due(now) {
 			r.seal(now)
 		} else if now.Sub(m.sealed) < cells.Cap {
@@ -240,6 +255,12 @@ func (r *Room) anyone(k peerKind) bool {
 // without cells. Changes come as MeshChange.
 func (a *Attachment) MeshState() (state MeshState) {
 	a.seat.room.ask(func() { state = a.seat.room.meshState(a.seat.hosted) })
+	return state
+}
+
+// MeshState is the place of the server's own peer.
+func (r *Room) MeshState() (state MeshState) {
+	r.ask(func() { state = r.meshState(r.server) })
 	return state
 }
 

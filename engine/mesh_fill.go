@@ -17,17 +17,17 @@ const (
 	// who fills in is heard by the others.
 	fillAfter  = 250 * time.Millisecond
 	fillSpread = 250 * time.Millisecond
-	// maxFills is how many frames are watched in a room. Beyond them, the neighbours
-	// get theirs at once.
-	maxFills = 4_096
+	// maxFills is how many frames are watched in a room, and maxFilling how many bytes of
+	// them. Beyond them, the neighbours get theirs at once.
+	maxFills   = 4_096
+	maxFilling = 16 << 20
 )
 
 // fill is a frame that neighbours' bridges are to repeat.
 type fill struct {
-	frame  *cells.Frame
-	except [2]string
-	ways   map[int]*hosted // by cell: who fills in
-	stop   func()
+	frame *cells.Frame
+	ways  map[int]*hosted // by cell: who fills in
+	stop  func()
 }
 
 // fillLater watches over a frame.
@@ -35,23 +35,31 @@ func (r *Room) fillLater(f *fill) {
 	if len(f.ways) == 0 {
 		return
 	}
-	if len(r.mesh.fills) >= maxFills {
+	m := &r.mesh
+	if _, twice := m.fills[f.frame.ID]; twice || len(m.fills) >= maxFills || m.filling+len(f.frame.Data) > maxFilling {
 		r.node.counters.drop("mesh: too many frames to watch, sent at once")
 		r.fillIn(f)
 		return
 	}
-	r.mesh.fills[f.frame.ID] = f
+	m.fills[f.frame.ID] = f
+	m.filling += len(f.frame.Data)
 	wait := fillAfter + time.Duration(r.node.jitter()*float64(fillSpread))
 	f.stop = r.after(wait, func() {
-		if r.mesh.fills[f.frame.ID] == f {
-			delete(r.mesh.fills, f.frame.ID)
+		if m.fills[f.frame.ID] == f {
+			r.endFill(f)
 			r.fillIn(f)
 		}
 	})
 }
 
+// endFill ends the watch over a frame.
+func (r *Room) endFill(f *fill) {
+	delete(r.mesh.fills, f.frame.ID)
+	r.mesh.filling -= len(f.frame.Data)
+}
+
 func (r *Room) fillIn(f *fill) {
-	s := spreading{room: r, frame: f.frame, except: f.except}
+	s := spreading{room: r, frame: f.frame}
 	for cell, h := range f.ways {
 		if r.hosted[h.id] == h && h.serves(cell) && h.role != nil {
 			r.node.counters.meshFilled.Add(1)
@@ -69,12 +77,14 @@ func (r *Room) repeated(id string, cell int) {
 	delete(f.ways, cell)
 	if len(f.ways) == 0 {
 		f.stop()
-		delete(r.mesh.fills, id)
+		r.endFill(f)
 	}
 }
 
 // repeats tells whether the bridge of a cell can be left to repeat a frame that it hears
 // on the channel of another: browsers do not repeat those of the first cell.
 func (r *Room) repeats(cell, came int) bool {
-	return came != 0 || answersOnly(r.mesh.topology.Bridge(cell))
+	b := r.mesh.topology.Bridge(cell)
+	rem := r.remotes[b]
+	return came != 0 || r.hosted[b] != nil || rem != nil && rem.isServers()
 }

@@ -42,15 +42,20 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		return
 	}
 	if r.local(f.Origin) != nil || r.hosted[f.Origin] != nil {
-		c.drop("mesh: claims a hosted peer")
+		if m.seen.Add(f.ID) {
+			c.drop("mesh: claims a hosted peer")
+		} else { // our own comes back
+			c.meshCopies.Add(1)
+			r.repeated(f.ID, cell)
+		}
 		return
 	}
 	// A server like ours pings to find out, and does not know itself.
-	if f.Kind != cells.KindPing || !answersOnly(rem.id) {
+	if f.Kind != cells.KindPing || !rem.isServers() {
 		r.setKind(rem, kindCells)
 	}
-	if f.OriginCell >= 0 && f.Kind != cells.KindPing {
-		r.claim(f.Origin, f.OriginCell)
+	if f.OriginCell >= 0 && f.Kind != cells.KindPing && f.Origin == rem.id {
+		r.claim(rem.id, f.OriginCell)
 	}
 	switch {
 	case !m.on && f.Kind != cells.KindPing:
@@ -78,7 +83,7 @@ func (r *Room) onMeshFrame(l *link, cell int, f *cells.Frame) {
 		c.drop("mesh: unknown kind of frame")
 		return
 	}
-	r.passOn(f, cell, l.pair.remote)
+	r.passOn(f, cell)
 }
 
 // serves tells whether a hosted peer is to hear the channel of a cell: its own, or as a
@@ -97,7 +102,7 @@ func (h *hosted) serves(cell int) bool {
 
 // passOn has all hosted peers that are bridges pass a frame on which came from outside
 // on the channel of a cell.
-func (r *Room) passOn(f *cells.Frame, cell int, from string) {
+func (r *Room) passOn(f *cells.Frame, cell int) {
 	if f.TTL == 0 || !r.mesh.on || r.mesh.topology == nil {
 		return
 	}
@@ -105,22 +110,25 @@ func (r *Room) passOn(f *cells.Frame, cell int, from string) {
 	if next.TTL--; f.TTL < 0 {
 		next.TTL = r.mesh.topology.TTL() - 1
 	}
-	if answersOnly(from) {
-		from = "" // it waits to hear that we repeat it
+	if r.repeat(&next, cell) {
+		r.node.counters.drop("mesh: too large for a frame")
 	}
-	r.repeat(&next, cell, [2]string{from, f.Origin})
 }
 
 // repeat has all hosted peers that are bridges send a frame on, which was on the channel
-// of a cell.
-func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
-	s := spreading{room: r, frame: f, except: except}
-	later := &fill{frame: f, except: except, ways: make(map[int]*hosted)}
+// of a cell. It reports whether it is too large for that. Bridges of neighbours that have
+// the frame hear it too: it shows them that they need not fill in.
+func (r *Room) repeat(f *cells.Frame, came int) (large bool) {
+	s := spreading{room: r, frame: f}
+	later := &fill{frame: f, ways: make(map[int]*hosted)}
 	var now []int
 	bridges := false
 	for _, h := range r.hosted {
 		bridges = bridges || h.role != nil && h.role.Bridge
 		for _, w := range h.ways(came) {
+			if t := r.mesh.topology; w.cell < t.Cells() && t.Bridge(w.cell) == "" {
+				continue // nobody is there
+			}
 			if h.role != nil && w.cell == h.role.Cell || h.old != nil && w.cell == h.old.Cell || !r.repeats(w.cell, came) {
 				r.node.counters.meshPassed.Add(1)
 				now = append(now, w.cell)
@@ -133,17 +141,20 @@ func (r *Room) repeat(f *cells.Frame, came int, except [2]string) {
 	for _, cell := range now {
 		delete(later.ways, cell)
 	}
-	r.fillLater(later)
-	if bridges {
-		r.mesh.recent.add(f, r.now())
+	if !s.large {
+		r.fillLater(later)
+		if bridges {
+			r.mesh.recent.add(f, r.now())
+		}
 	}
+	return s.large
 }
 
 // originate sends a frame of ours, from a hosted peer. The bridges among the others
-// have it at once.
+// have it at once. One that came since the last seal has no place yet: the server's peer
+// speaks for it.
 func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 	m := &r.mesh
-	f.OriginCell, f.TTL = 0, 5 // before the first seal all are in one cell
 	if f.Origin == "" {
 		f.Origin = h.id
 	}
@@ -152,8 +163,12 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 		f.ID = cells.NewID(f.Origin, r.now(), m.seq)
 	}
 	m.seen.Add(f.ID)
-	s := spreading{room: r, frame: f, origin: o, except: [2]string{f.Origin}}
-	if h.role == nil {
+	s := spreading{room: r, frame: f, origin: o}
+	if h.role == nil && r.server.role != nil {
+		h = r.server
+	}
+	if h.role == nil { // before the first seal all are in one cell
+		f.OriginCell, f.TTL = 0, 5
 		w := way{}
 		for id, p := range h.pairs {
 			if p.live != nil {
@@ -161,15 +176,21 @@ func (r *Room) originate(h *hosted, f *cells.Frame, o *origin) {
 			}
 		}
 		s.out(h, w)
-		return
+	} else {
+		f.OriginCell, f.TTL = m.topology.Cell(f.Origin), h.role.TTL
+		for _, w := range h.ownWays() {
+			s.out(h, w)
+		}
+		next := *f
+		next.TTL--
+		s.large = r.repeat(&next, h.role.Cell) || s.large
 	}
-	f.OriginCell, f.TTL = h.role.Cell, h.role.TTL
-	for _, w := range h.ownWays() {
-		s.out(h, w)
+	if s.large {
+		r.node.counters.drop("mesh: too large for a frame")
+		if o != nil && o.seat != nil {
+			o.seat.push(Result{o.ref, "", ErrTooLarge})
+		}
 	}
-	next := *f
-	next.TTL--
-	r.repeat(&next, h.role.Cell, s.except)
 }
 
 // way is the channel of a cell, and who is to hear of a frame on it.
@@ -237,7 +258,8 @@ type spreading struct {
 	frame   *cells.Frame
 	payload []byte // of frame
 	origin  *origin
-	except  [2]string // the peers that have it
+	gave    map[string]bool // who has got it as the origin's, who is told of one copy for each
+	large   bool            // it is too large for links
 }
 
 // out gives the frame to those of a way that h has, or is to have, a link with.
@@ -247,7 +269,7 @@ func (s *spreading) out(h *hosted, w way) {
 	channel := cells.Channel(w.cell)
 	for _, id := range w.to {
 		rem := r.remotes[id]
-		if rem == nil || rem.kind == kindFull || slices.Contains(s.except[:], id) {
+		if rem == nil || rem.kind == kindFull || id == s.frame.Origin && r.mesh.topology.Cell(id) == w.cell {
 			continue
 		}
 		p := h.pairs[id]
@@ -260,7 +282,7 @@ func (s *spreading) out(h *hosted, w way) {
 			}
 			var err error
 			if frames, err = frame.Encode(channel, h.nextNonce(channel), Content{Kind: Text, Data: s.payload}); err != nil {
-				s.tooLarge()
+				s.large = true
 				return
 			}
 		}
@@ -268,18 +290,20 @@ func (s *spreading) out(h *hosted, w way) {
 	}
 }
 
-func (s *spreading) tooLarge() {
-	s.room.node.counters.drop("mesh: too large for a frame")
-	if o := s.origin; o != nil && o.seat != nil {
-		o.seat.push(Result{o.ref, "", ErrTooLarge})
-	}
-}
+// maxMeshWaiting is how many bytes may wait in a room for the links that roles want: their
+// peers are only said to be there.
+const maxMeshWaiting = 64 << 20
 
 // put gives a frame to a pair. Where the link that the role wants is not there yet, it
 // waits for it: of a frame that comes twice a peer takes one.
 func (s *spreading) put(p *pair, m *outgoing) {
 	r := s.room
-	if o := s.origin; o != nil {
+	m.waits = true
+	if o := s.origin; o != nil && !s.gave[p.remote] {
+		if s.gave == nil {
+			s.gave = make(map[string]bool)
+		}
+		s.gave[p.remote] = true
 		m.seat, m.ref, m.progress, m.redeliver, m.delivery = o.seat, o.ref, o.progress, o.redeliver, o.delivery
 		o.delivery.begin()
 		if o.carried != nil {
@@ -296,12 +320,11 @@ func (s *spreading) put(p *pair, m *outgoing) {
 			m.report(len(m.frames), nil)
 			m.report = nil
 		}
-		err = r.wait(p, m)
+		if err = ErrPeerSlow; r.waitingBytes+m.cost() <= maxMeshWaiting {
+			err = r.wait(p, m)
+		}
 	}
 	if err != nil {
-		if m.seat == nil {
-			r.node.counters.drop("mesh: a link does not take what is to pass")
-		}
 		m.failed(p.remote, err)
 	}
 }
@@ -312,39 +335,11 @@ func (r *Room) expectRole(p *pair) {
 	if p.waiting != nil {
 		return
 	}
-	w := new(waiting)
+	w := r.newWaiting()
 	p.waiting = w
 	w.stop = r.after(waitTime, func() {
 		if p.waiting == w {
 			p.giveUp()
 		}
 	})
-}
-
-// claim notes the cell that a peer says it is in. If that is not what we think, the
-// cells have another size than we thought.
-func (r *Room) claim(id string, cell int) {
-	m := &r.mesh
-	m.claims.Add(id, cell)
-	if m.want > 0 || m.topology == nil || m.topology.Cell(id) == cell || m.given != nil {
-		return
-	}
-	claims := make(map[string]int, m.claims.Len())
-	for _, id := range m.claims.Keys() {
-		if m.topology.Has(id) {
-			claims[id], _ = m.claims.Peek(id)
-		}
-	}
-	size, ok := cells.Infer(m.topology.IDs(), claims, m.size)
-	if ok && size != m.size {
-		r.log.Info("the room's cells have another size", "size", size)
-		m.size = size
-		m.seals.Changed(r.now())
-		r.withPartner(func(other *Room) {
-			if other.mesh.want == 0 && other.mesh.size != size {
-				other.mesh.size = size
-				other.mesh.seals.Changed(other.now())
-			}
-		})
-	}
 }

@@ -18,7 +18,7 @@ const maxKindAsks = 4
 // whether there are any.
 func (r *Room) askKinds(now time.Time) (asking bool) {
 	for _, rem := range r.remotes {
-		if rem.kind != kindUnknown || rem.linked == 0 || answersOnly(rem.id) {
+		if rem.kind != kindUnknown || rem.linked == 0 || rem.isServers() {
 			continue
 		}
 		asking = true
@@ -52,7 +52,7 @@ func (r *Room) askKind(rem *remote) {
 
 // meet begins to ask a peer that has got a link.
 func (r *Room) meet(rem *remote) {
-	if r.mesh.mode == CellsOff || rem.kind != kindUnknown || answersOnly(rem.id) {
+	if r.mesh.mode == CellsOff || rem.kind != kindUnknown || rem.isServers() {
 		return
 	}
 	if rem.asks == 0 {

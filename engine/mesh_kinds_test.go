@@ -182,3 +182,22 @@ func TestMixedBeforeTheFirstSeal(t *testing.T) {
 		}
 	})
 }
+
+// A page's id may begin as those of servers do.
+func TestKindOfAPageLikeAServer(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		_, room := serve(t, net, "server", engine.RoomConfig{}, engine.Limits{})
+		seat := join(t, room, engine.SeatConfig{Identity: engine.IdentityServer})
+		full := openPage(t, net, "f", "0FFF", "demo", "")
+		cell := openCellPage(t, net, "0CCC")
+		settle(20 * time.Second)
+		if state := seat.MeshState(); !state.Mixed {
+			t.Errorf("%+v", state)
+		}
+		cell.chat("from a cell")
+		settle(time.Second)
+		if got := full.messages(); len(got) != 1 || string(got[0].content.Data) != "from a cell" {
+			t.Errorf("the page without cells got %d messages", len(got))
+		}
+	})
+}

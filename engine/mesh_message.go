@@ -45,13 +45,24 @@ func (r *Room) meshMessage(l *link, f *cells.Frame) {
 		return
 	}
 	var listed []string
+	done := make(map[string]struct{}) // the list may be long, and name a peer many times
 	for _, id := range m.To {
-		switch s := r.local(id); {
+		s := r.local(id)
+		if s != nil {
+			id = s.id
+		}
+		if _, twice := done[id]; twice {
+			continue
+		}
+		switch {
 		case id == r.server.id:
 			r.stage(&posting{link: l, in: in, mesh: &meshPosting{from: f.Origin, to: toServer}})
-		case s != nil && !slices.Contains(listed, s.id):
-			listed = append(listed, s.id)
+		case s != nil:
+			listed = append(listed, id)
+		default:
+			continue
 		}
+		done[id] = struct{}{}
 	}
 	if listed != nil {
 		r.stage(&posting{link: l, in: in, mesh: &meshPosting{from: f.Origin, to: toListed, listed: listed}})

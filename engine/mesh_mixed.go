@@ -30,12 +30,24 @@ func (r *Room) carries() bool {
 // toFull gives a message of the mesh to the peers without cells that it is for; to nil
 // are all. They hear it from the server's peer: a plain frame names no other sender.
 func (r *Room) toFull(from string, to []string, channel string, content Content) {
-	if channel == ChannelMesh || answersOnly(from) || !r.carries() {
+	if rem := r.remotes[from]; channel == ChannelMesh || rem != nil && rem.isServers() || !r.carries() {
 		return
+	}
+	var wanted map[string]struct{} // the list may be long
+	if to != nil {
+		wanted = make(map[string]struct{})
+		for _, id := range to {
+			if r.server.pairs[id] != nil {
+				wanted[id] = struct{}{}
+			}
+		}
 	}
 	var frames [][]byte
 	for id, p := range r.server.pairs {
-		if p.live == nil || r.remotes[id].kind != kindFull || to != nil && !slices.Contains(to, id) {
+		if p.live == nil || r.remotes[id].kind != kindFull {
+			continue
+		}
+		if _, ok := wanted[id]; to != nil && !ok {
 			continue
 		}
 		if frames == nil {
@@ -69,7 +81,7 @@ func (r *Room) toCells(l *link, m *frame.Message) {
 	role := r.mesh.topology.Role(from.id)
 	msg := cells.Message{Channel: m.Channel, Data: data, To: []string{}}
 	for id, rem := range r.remotes {
-		if rem.kind != kindFull && !answersOnly(id) && !role.Keeps(id) && rem.counts(r.now()) {
+		if rem.kind != kindFull && !rem.isServers() && !role.Keeps(id) && rem.counts(r.now()) {
 			msg.To = append(msg.To, id)
 		}
 	}

@@ -7,6 +7,12 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 )
 
+// A pong to who has no link with us goes to everybody, and everybody can ask for it.
+const (
+	pongGap   = 100 * time.Millisecond
+	pongBurst = 50
+)
+
 // meshPing is a ping through the mesh that waits for its pong.
 type meshPing struct {
 	seat  *Seat
@@ -52,8 +58,12 @@ func (r *Room) answerPing(f *cells.Frame) bool {
 	pong := &cells.Frame{Kind: cells.KindPong, Data: cells.AppendPong(nil, cells.Pong{ID: p.ID, At: r.now().UnixMilli()})}
 	pair := h.pairs[f.Origin]
 	if pair == nil || pair.live == nil {
-		if r.mesh.on {
+		switch {
+		case !r.mesh.on:
+		case r.mesh.pongs.AllowN(r.now(), 1):
 			r.originate(h, pong, nil)
+		default:
+			r.node.counters.drop("mesh: too many pings by way of others")
 		}
 		return false
 	}

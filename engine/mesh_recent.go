@@ -47,7 +47,7 @@ func (q *recent) add(f *cells.Frame, now time.Time) {
 // ended, what it may not have had.
 func (r *Room) replaceBridge(h *hosted, id string) {
 	t := r.mesh.topology
-	if !r.mesh.on || t == nil || h.role == nil || r.hosted[h.id] != h {
+	if !r.mesh.on || r.closing || t == nil || h.role == nil || r.hosted[h.id] != h {
 		return
 	}
 	cell, now := t.Cell(id), r.now()
@@ -59,7 +59,7 @@ func (r *Room) replaceBridge(h *hosted, id string) {
 			continue
 		}
 		r.node.counters.meshFilled.Add(1)
-		s := spreading{room: r, frame: f.frame, except: [2]string{id, f.frame.Origin}}
+		s := spreading{room: r, frame: f.frame}
 		s.out(h, way{cell, h.role.Audience[cell]})
 	}
 }

@@ -61,6 +61,7 @@ func (r *Room) seal(now time.Time) {
 	m.epoch++
 	m.listed = nil
 	m.sealed = now
+	m.shut = m.topology.Len() > len(r.hosted)
 	for _, h := range r.hosted {
 		h.old, h.role = h.role, m.topology.Role(h.id)
 	}
@@ -116,16 +117,11 @@ func (r *Room) graceOver(epoch uint64) {
 	}
 }
 
-// sealedWithOthers tells whether there was a seal with another peer in it: until then
-// every door is open.
-func (m *mesh) sealedWithOthers(own int) bool {
-	return m.on && m.topology != nil && m.topology.Len() > own
-}
-
-// keeps tells whether a hosted peer is to have a link with a remote one.
+// keeps tells whether a hosted peer is to have a link with a remote one. One that came since
+// the last seal is to have none before the next.
 func (r *Room) keeps(h *hosted, id string) bool {
 	m := &r.mesh
-	if !m.sealedWithOthers(len(r.hosted)) || h.role == nil {
+	if !m.on || !m.shut {
 		return true
 	}
 	if h.role.Keeps(id) || h.old.Keeps(id) {
@@ -137,7 +133,7 @@ func (r *Room) keeps(h *hosted, id string) bool {
 	}
 	// Who uses no cells is linked with everybody. Who may be such a peer is let in at
 	// one door, to find out.
-	return rem.kind == kindFull || h == r.server && m.mode == CellsAuto && rem.kind == kindUnknown && !answersOnly(id)
+	return rem.kind == kindFull || h == r.server && m.mode == CellsAuto && rem.kind == kindUnknown && !rem.isServers()
 }
 
 // takeRoles has the links be made that the roles need. An offer that came before the

@@ -30,8 +30,8 @@ func TestCellSizeChanges(t *testing.T) {
 			if state := room.clients[0].MeshState(); state.Epoch < epoch {
 				t.Errorf("epoch %d after %d", state.Epoch, epoch)
 			}
-			for range 40 {
-				settle(500 * time.Millisecond)
+			for range 10 {
+				settle(2 * time.Second)
 				say("on the way")
 			}
 			state := room.clients[0].MeshState()

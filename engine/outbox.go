@@ -65,13 +65,16 @@ type outgoing struct {
 	sent    int      // frames, to the present link
 	acked   int      // frames, by it
 	next    *outgoing
-	// seat hears what becomes of it; nil for messages of the engine's own.
+	// seat hears what becomes of it; nil for messages of the engine's own. These end with
+	// the link, unless they wait for the next.
 	seat     *Seat
+	waits    bool
 	ref      uint64
 	progress bool
 	delivery *delivery
 	// report is told of frames that passed, and of the end of the link before
-	// all of them did. The actor does not call it.
+	// all of them did. It must not wait if the message may wait for a link: then the actor
+	// calls it.
 	report func(frames int, err error)
 	told   int // frames, that progress was reported of
 
@@ -212,11 +215,11 @@ func (o *outbox) rest(over bool) bool {
 		o.again = false
 		return false
 	}
-	if o.writing, o.failed = false, over; o.stopped != nil {
-		close(o.stopped)
-	}
 	if len(o.under) == 0 && cap(o.under)+cap(o.window.samples) > 16 { // an idle link holds little
 		o.under, o.window.samples = nil, nil
+	}
+	if o.writing, o.failed = false, over; o.stopped != nil {
+		close(o.stopped) // from here on all is of end
 	}
 	return true
 }

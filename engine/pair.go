@@ -74,8 +74,7 @@ func (r *Room) onOffer(s Signal) {
 	if !r.keeps(h, s.From) {
 		// Its roster may be ahead of ours. Its sender makes no other for long, so it
 		// waits for our next seal.
-		r.node.counters.drop("offer: no place in the cells")
-		p.offer, p.offerTime = &s, r.now()
+		r.hold(p, &s)
 		return
 	}
 	p.dialAt = r.now().Add(dialAfterOffer)

@@ -105,9 +105,11 @@ type Room struct {
 	pings     map[uint64]*relayedPing
 	pingSeq   uint64
 	toDial    []*pair // in order
-	dialing   bool    // dial will be called in any case
-	closing   bool
-	most      int // RoomConfig.Seats
+	// waitingBytes are those that wait for links.
+	waitingBytes int
+	dialing      bool // dial will be called in any case
+	closing      bool
+	most         int // RoomConfig.Seats
 
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
@@ -160,7 +162,7 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
-		mesh:      newMesh(cfg.Cells, cfg.CellSize),
+		mesh:      newMesh(n, cfg.Cells, cfg.CellSize),
 	}
 	r.cellsOff.Store(cfg.Cells == CellsOff)
 	return r

@@ -21,6 +21,10 @@ type remote struct {
 	asked time.Time
 }
 
+// isServers tells whether a server like ours hosts the peer. A page says no type, and may
+// have any id.
+func (rem *remote) isServers() bool { return answersOnly(rem.id) && rem.typ != "" }
+
 // deliver takes what signaling brings.
 func (r *Room) deliver(s Signal) { r.post(func() { r.onSignal(s) }) }
 
@@ -213,6 +217,7 @@ func (r *Room) tick() {
 	if r.mesh.on {
 		r.takeRoles()
 	}
+	r.dropHeld(now)
 	r.expirePings(now)
 	r.watchTransfers(now)
 	for _, s := range r.tokens {

@@ -9,12 +9,27 @@ package engine
 type waiting struct {
 	queue []*outgoing
 	bytes int
+	total *int   // of all in the room
 	stop  func() // of the timer; nil until linkClosed has set it
 }
+
+func (r *Room) newWaiting() *waiting { return &waiting{total: &r.waitingBytes} }
 
 func (w *waiting) push(m *outgoing) {
 	w.queue = append(w.queue, m)
 	w.bytes += m.cost()
+	*w.total += m.cost()
+}
+
+// end empties it.
+func (w *waiting) end() []*outgoing {
+	if w.stop != nil {
+		w.stop()
+	}
+	queue := w.queue
+	*w.total -= w.bytes
+	w.queue, w.bytes = nil, 0
+	return queue
 }
 
 // known tells whether a pair takes messages: its link is live, or expected back.
@@ -45,7 +60,7 @@ func (r *Room) sendToPair(s *Seat, p *pair, o *Outgoing, frames [][]byte, d *del
 // wait queues a message for the next link.
 func (r *Room) wait(p *pair, m *outgoing) error {
 	if p.waiting == nil {
-		p.waiting = new(waiting)
+		p.waiting = r.newWaiting()
 	}
 	w := p.waiting
 	if w.bytes > 0 && w.bytes+m.cost() > r.node.limits.Load().LinkPending {
@@ -59,12 +74,12 @@ func (r *Room) wait(p *pair, m *outgoing) error {
 // gone for good.
 func (r *Room) expect(p *pair, l *link, left []*outgoing) {
 	later := p.waiting // sent since the link ended
-	p.waiting = new(waiting)
+	p.waiting = r.newWaiting()
 	for _, m := range left {
 		p.waiting.push(m)
 	}
 	if later != nil {
-		for _, m := range later.queue {
+		for _, m := range later.end() {
 			p.waiting.push(m)
 		}
 	}
@@ -87,8 +102,7 @@ func (r *Room) sendWaiting(p *pair) {
 		return
 	}
 	p.waiting = nil
-	w.stop()
-	p.live.out.refill(w.queue)
+	p.live.out.refill(w.end())
 }
 
 // giveUp tells the senders of what waits that the peer is gone.
@@ -98,10 +112,7 @@ func (p *pair) giveUp() {
 		return
 	}
 	p.waiting = nil
-	if w.stop != nil {
-		w.stop()
-	}
-	for _, m := range w.queue {
+	for _, m := range w.end() {
 		m.failed(p.remote, ErrPeerGone)
 	}
 }

@@ -110,7 +110,7 @@ func (f *roomFeed) write(s *stream) error {
 func (f *roomFeed) begin(s *stream) error {
 	v, reader := f.v, f.Reader
 	welcome := streamWelcome{
-		Op: string(session.OpWelcome), roomDocument: roomDocument{v.room.Name(), documentPeers(reader.Peers)},
+		Op: string(session.OpWelcome), roomDocument: roomDocument{Room: v.room.Name(), Peers: documentPeers(reader.Peers)},
 		User: v.grant.User, Resumed: f.resume && reader.Missed == nil,
 	}
 	switch {

@@ -5,12 +5,32 @@ import (
 	"net/http"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/cells"
 )
 
 // roomDocument is what a client may know of a room (docs/gateway.md, "Who is in a room").
 type roomDocument struct {
 	Room  string         `json:"room"`
 	Peers []peerDocument `json:"peers"`
+	Cells *cellsDocument `json:"cells,omitempty"` // of a room that has them
+}
+
+// cellsDocument is what there is of cells, and the place of the server's peer.
+type cellsDocument struct {
+	Peers    int    `json:"totalPeers"`
+	Size     int    `json:"cellSize"`
+	Total    int    `json:"totalCells"`
+	Known    int    `json:"knownCells"`
+	Cell     string `json:"cellId"`
+	IsBridge bool   `json:"isBridge"`
+	Mixed    bool   `json:"mixed,omitempty"`
+}
+
+func documentCells(s engine.MeshState) *cellsDocument {
+	if s.Epoch == 0 {
+		return nil
+	}
+	return &cellsDocument{s.Peers, s.Size, s.Cells, s.Known, cells.Name(s.Cell), s.Bridge, s.Mixed}
 }
 
 type peerDocument struct {
@@ -37,7 +57,7 @@ func (h *Handler) serveRoom(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, unavailable(engine.ErrClosed))
 		return
 	}
-	respond(w, http.StatusOK, roomDocument{v.room.Name(), documentPeers(peers)})
+	respond(w, http.StatusOK, roomDocument{v.room.Name(), documentPeers(peers), documentCells(v.room.MeshState())})
 }
 
 // respond answers with a JSON document.

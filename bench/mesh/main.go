@@ -53,7 +53,7 @@ func main() {
 	loss := flag.String("loss", "5%", "part of the frames that have to be sent again")
 	flag.DurationVar(&c.delay, "delay", 50*time.Millisecond, "of a frame, one way")
 	flag.DurationVar(&c.census, "census", 5*time.Second, "how often presence is told")
-	flag.DurationVar(&c.settle, "settle", 45*time.Second, "before anybody leaves")
+	flag.DurationVar(&c.settle, "settle", 25*time.Second, "before anybody leaves")
 	flag.DurationVar(&c.play, "time", time.Minute, "of churn and messages")
 	flag.Uint64Var(&c.seed, "seed", 1, "of what happens to whom")
 	memory := flag.Int64("memory", 2_500, "MiB that the collector keeps to")

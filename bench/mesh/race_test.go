@@ -3,4 +3,4 @@
 package main
 
 // The race detector makes all of it some ten times slower.
-const testPeers = 200
+const testPeers = 100

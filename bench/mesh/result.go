@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -78,7 +79,7 @@ func (r *result) print(out, progress io.Writer, took time.Duration) {
 	line("reseal", "one more comes: everybody has sealed after %s, it has its links after %s; %s real", r.sealed, r.linked, r.resealReal.Round(time.Millisecond))
 	line("topology", "one join: %s real", r.oneJoin)
 	line("memory", "%d MiB in use, %d bytes a link end; %s", r.memory>>20, r.memory/uint64(max(1, sum(r.links))), peak())
-	line("time", "%s", took.Round(100*time.Millisecond))
+	line("time", "%s, %s of CPU", took.Round(100*time.Millisecond), cpuTime().Round(100*time.Millisecond))
 	w.Flush()
 	for _, why := range slices.Sorted(maps.Keys(r.dropped)) {
 		fmt.Fprintf(progress, "dropped: %s: %d\n", why, r.dropped[why])
@@ -91,6 +92,15 @@ func at(sorted []int, percent int) int {
 		return 0
 	}
 	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
+}
+
+// cpuTime is what the process has used, of all cores.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // peak is the process's greatest memory, where the system tells.

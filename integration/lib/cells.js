@@ -55,6 +55,16 @@ export async function fill(stage, room, count, { label = 'page', cells, channels
   return pages
 }
 
+/** openAs opens a page that will join under an id of ours: a page keeps it in its tab, as reloads have it. */
+export async function openAs(stage, id, label, script) {
+  const page = await stage.open(label)
+  await page.tab.evaluate(id => sessionStorage.setItem('__genosrtcId', id), id)
+  if (script) await page.tab.addInitScript({ path: script })
+  await page.tab.reload()
+  await page.tab.waitForFunction(() => window.ask)
+  return page
+}
+
 /** shape says how many there are in each cell. */
 export const shape = ({ cells }) => cells.map(members => members.length).join(' + ')
 
@@ -106,11 +116,11 @@ export class Tally {
   }
 
   /** flows resolves as soon as what each says to all reaches all others once. */
-  async flows({ timeout = FLOWS } = {}) {
+  async flows({ from, timeout = FLOWS } = {}) {
     const start = Date.now()
     for (;;) {
       try {
-        return await this.broadcast(1, { timeout: 5_000 })
+        return await this.broadcast(1, { from, timeout: 5_000 })
       } catch (error) {
         if (error instanceof assert.AssertionError || Date.now() - start > timeout) throw error
       }

@@ -2,10 +2,9 @@
 
 import { fingerprint, make } from './value.js'
 
-/** listen notes in log.mesh what the mesh tells, and in log.seals each new topology. */
+/** listen notes in log.mesh what the mesh tells. */
 export function listen(room, log) {
   room.mesh.on('message', (data, from) => log.mesh.push({ from, data: fingerprint(data) }))
-  room.on('mesh:state', ({ epoch, roster }) => log.seals.push({ epoch, peers: roster.length, at: Date.now() }))
 }
 
 /** calls are those of a page that uses the mesh; room returns its room. */

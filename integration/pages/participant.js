@@ -7,7 +7,7 @@ import { fingerprint, make } from './value.js'
 
 /** install answers window.ask(call, ...args); more are calls of a special page. */
 export function install(gdb, more = {}) {
-  const log = { events: [], messages: [], progress: [], changes: [], mesh: [], seals: [] }
+  const log = { events: [], messages: [], progress: [], changes: [], mesh: [] }
   let db, room
 
   const calls = {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Topology, hash } from '../browser/topology.js'
-import { agree, shape } from '../lib/cells.js'
+import { agree, openAs, shape } from '../lib/cells.js'
 import { check } from '../lib/check.js'
 import { servers } from '../lib/presence.js'
 import { startRelay } from '../lib/relay.js'
@@ -42,7 +42,7 @@ test(`${PAGES} pages in two cells, the bridge of cell 0 is killed`, async t => {
 // staged resolves with how many messages from cell 0 to pages of cell 1 were lost.
 async function staged(t, room, hosted) {
   const ids = layout(hosted, SIZE[room])
-  const pages = await Promise.all(ids.map((id, n) => openAs(id, `page ${n + 1}`)))
+  const pages = await Promise.all(ids.map((id, n) => openAs(here, id, `page ${n + 1}`)))
   const cells = { cellSize: SIZE[room] }
   await Promise.all(pages.map(page => page.join(room, { rtc: { relayUrls: [hosted.length ? here.server.relay : relay.url], cells } }, ['chat'])))
   assert.deepEqual(pages.map(({ id }) => id), ids)
@@ -83,13 +83,4 @@ function layout(hosted, size) {
     const ours = hosted.length === 0 || hosted.includes(bridge(1))
     if (first.length >= 3 && second.length >= 3 && ids.includes(bridge(0)) && ours) return ids
   }
-}
-
-// A page keeps its id in the storage of its tab, as reloads have it.
-async function openAs(id, label) {
-  const page = await here.open(label)
-  await page.tab.evaluate(id => sessionStorage.setItem('__genosrtcId', id), id)
-  await page.tab.reload()
-  await page.tab.waitForFunction(() => window.ask)
-  return page
 }

@@ -32,7 +32,10 @@ test('6 pages with cells, 4 without, 2 sessions', async t => {
       const states = await Promise.all(cells.map(page => page.meshState()))
       return states.every(({ roster }) => roster.length === everybody.length + 1)
     }, 60_000))
-  await check(t, 'every message reaches everyone once', () => new Tally(everybody).broadcast(10, { from, timeout: 60_000 }))
+  // The pages with cells close the links that have no place there, and those without dial for ever: an
+  // offer that was ignored keeps its sender from another for a minute and a half.
+  await check(t, 'messages reach everyone', () => new Tally(everybody).flows({ from, timeout: 240_000 }))
+  await check(t, 'every message reaches everyone once', () => new Tally(everybody).broadcast(10, { from }))
   for (const page of [...cells, ...full]) await page.close()
   for (const session of sessions) await session.leave()
 })
