@@ -48,6 +48,8 @@ type asker struct {
 	spoke    bool      // it was heard on the channel
 	replied  bool      // it has answered our question, or had time to
 	showed   bool      // it has told some or all of what it has
+	asking   bool      // it was heard to ask
+	unasked  int       // how often it was told all the same
 	answered uint64    // it has all up to this Seq, at least 1; 0: it was not answered yet
 	whole    time.Time // when everything was last sent
 	held     *graph.Timestamp

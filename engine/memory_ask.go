@@ -12,13 +12,18 @@ const (
 	// reply. maxFarAsks is how many follow a seal, or a reply that had something new.
 	farAskEvery = 3 * time.Second
 	maxFarAsks  = 16
+	// unaskedAfter is when who has not asked since a seal is told what there is.
+	// unaskedAgain is until that goes through the mesh once more.
+	unaskedAfter = 6 * time.Second
+	unaskedAgain = 20 * time.Second
 	// longLog is the number of operations from which on a page that has new ones may have
 	// more than are in its log: it is asked for everything.
 	longLog = 50
 )
 
-// sealed has peers be asked what they have, that have not told it yet: what they said
-// before may have reached nobody.
+// sealed has peers be asked what they have, that have not told it yet, and be told what we
+// have, that have not asked: what they said before may have reached nobody, and pages whose
+// links have opened before the seal do not say it again.
 func (m *Memory) sealed() {
 	m.room.after(farAskEvery, func() {
 		for _, a := range m.askers {
@@ -28,7 +33,37 @@ func (m *Memory) sealed() {
 			}
 		}
 	})
+	m.room.after(unaskedAfter, m.tellUnasked)
 	m.askOthers()
+}
+
+func (m *Memory) tellUnasked() {
+	busy := m.far.busy
+	m.far.busy = true // until all are known that are told together
+	again := false
+	for _, a := range m.askers {
+		m.unasked(a, 1)
+	}
+	for _, id := range m.farPeers() {
+		again = m.unasked(m.askerOf(id), 2) || again // the mesh may lose the first
+	}
+	m.far.busy = busy
+	m.work()
+	if again {
+		m.room.after(unaskedAgain, m.tellUnasked)
+	}
+}
+
+// unasked tells a peer in cells everything that has not asked, or what it is not known to
+// have; so often at most.
+func (m *Memory) unasked(a *asker, times int) bool {
+	if !m.room.mesh.on || a.asking || a.unasked >= times || a.unasked == 0 && a.answered > 0 ||
+		a.held != nil || a.waiting != nil || a.working != nil || answersOnly(a.peer) {
+		return false
+	}
+	a.unasked++
+	m.queue(a, question{at: m.trust.asker(a.peer, m.replica.Last(), 0)})
+	return true
 }
 
 // askOthers has some peers without a link be asked, as sealed does.

@@ -61,6 +61,7 @@ func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 	if learned = m.store.Staged() > before; learned {
 		m.learned(a, before, all)
 	}
+	a.asking = a.asking || msg.Full != nil || msg.Asked != nil
 	a.showed = a.showed || msg.Full != nil || msg.Delta != nil
 	switch {
 	case msg.Full != nil:
