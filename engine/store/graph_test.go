@@ -238,10 +238,12 @@ func TestChangesMissNothing(t *testing.T) {
 	if _, err := g.Changes(ctx, after, 100); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	time.AfterFunc(10*time.Millisecond, func() { g.Close() })
+	closed := make(chan struct{})
+	time.AfterFunc(10*time.Millisecond, func() { g.Close(); close(closed) })
 	if _, err := g.Changes(t.Context(), after, 100); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
+	<-closed
 	if err := g.Set(node("a", 1, 1)); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
