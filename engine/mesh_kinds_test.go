@@ -18,6 +18,7 @@ type cellPage struct {
 	t     *testing.T
 	seq   uint64
 	ready chan struct{}
+	seen  cells.Seen
 	heard []string // of mesh frames and plain ones
 }
 
@@ -45,7 +46,10 @@ func (p *cellPage) hear(peer string, m *frame.Message) {
 	if ping, ok := f.Ping(); ok && f.Kind == cells.KindPing && ping.Target == p.id {
 		p.say(cells.KindPong, cells.AppendPong(nil, cells.Pong{ID: ping.ID, At: 1}))
 	}
-	if msg, ok := f.Message(); ok && f.Kind == cells.KindMsg {
+	p.mu.Lock()
+	fresh := p.seen.Add(f.ID)
+	p.mu.Unlock()
+	if msg, ok := f.Message(); ok && fresh && f.Kind == cells.KindMsg {
 		for _, to := range msg.To {
 			msg.All = msg.All || to == p.id
 		}
@@ -198,6 +202,51 @@ func TestKindOfAPageLikeAServer(t *testing.T) {
 		settle(time.Second)
 		if got := full.messages(); len(got) != 1 || string(got[0].content.Data) != "from a cell" {
 			t.Errorf("the page without cells got %d messages", len(got))
+		}
+	})
+}
+
+// What a page without cells says is carried to those with cells that have no link with
+// it, and to no others. These pages pass nothing on: who has no link with the server hears
+// nothing.
+func TestCarriedIntoCells(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		_, room := serve(t, net, "server", engine.RoomConfig{CellSize: 1}, engine.Limits{})
+		full := openPage(t, net, "f", "FFFF", "demo", "")
+		var pages []*cellPage
+		for i := range 12 {
+			pages = append(pages, openCellPage(t, net, fmt.Sprint("page", i)))
+		}
+		settle(30 * time.Second)
+		topology := cells.New(1)
+		for _, p := range room.MeshPeers() {
+			topology.Add(p.ID)
+		}
+		role, far := topology.Role(full.id), 0
+		server := topology.Role(room.MeshState().Peer)
+		for _, p := range pages { // as pages do that seal
+			if !role.Keeps(p.id) {
+				p.mu.Lock()
+				full.mu.Lock()
+				delete(p.links, full.id)
+				delete(full.links, p.id)
+				full.mu.Unlock()
+				p.mu.Unlock()
+				far++
+			}
+		}
+		if far == 0 || far == len(pages) {
+			t.Fatalf("%d of %d pages have no place beside it", far, len(pages))
+		}
+		full.send("chat", text("hello"))
+		full.send("chat", engine.Content{Kind: engine.Binary, Data: []byte{1}})
+		settle(2 * time.Second)
+		for _, p := range pages {
+			plain, mesh := p.hears("plain from FFFF: hello"), p.hears(`mesh from FFFF: "hello"`)
+			near, reached := role.Keeps(p.id), server.Keeps(p.id)
+			if near && (plain != 1 || mesh != 0) || !near && (plain != 0 || mesh > 1 || reached && mesh != 1) {
+				t.Errorf("page %s, beside it: %t, heard it %d times from itself and %d times through the mesh: %q", p.id, near, plain, mesh, p.heard)
+			}
 		}
 	})
 }

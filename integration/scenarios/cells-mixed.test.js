@@ -4,11 +4,13 @@ import { test } from 'node:test'
 import { check } from '../lib/check.js'
 import { Tally, fill } from '../lib/cells.js'
 import { serverOf } from '../lib/presence.js'
-import { stage } from '../lib/stage.js'
+import { kind, stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 
 const channels = ['chat']
-const SIZE = 3
+// In small cells a link of the test's peers whose offer was ignored may be missing for longer than a test
+// can wait; what the server carries into cells is then TestCarriedIntoCells' of package engine.
+const SIZE = kind === 'genosdb' ? 3 : 20
 const here = stage('cells-mixed', { rooms: { mixed: {} } })
 
 test('6 pages with cells, 4 without, 2 sessions', async t => {
