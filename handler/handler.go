@@ -119,6 +119,7 @@ func New(cfg Config) (*Handler, error) {
 	h.killed, h.kill = context.WithCancel(context.Background())
 
 	h.mux.HandleFunc("/", notFound)
+	h.mux.HandleFunc(h.path+"/ice", h.serveICE)
 	h.mux.HandleFunc(h.path+"/rooms/{room}", h.serveRoom)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/tickets", h.serveTicket)

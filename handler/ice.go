@@ -29,6 +29,30 @@ func (h *Handler) iceServers(grant session.Grant, address string) []ICEServer {
 	return h.ice(user, grant.Expires)
 }
 
+// serveICE tells the servers to a page that is linked without us, as the list that
+// GenosDB takes as turnConfig (docs/gateway.md, "STUN and TURN").
+func (h *Handler) serveICE(w http.ResponseWriter, r *http.Request) {
+	// Who may have them is whom a room lets in.
+	room := r.URL.Query().Get("room")
+	if room == "" && r.Method != http.MethodOptions {
+		h.refuse(w, badRequest(http.StatusBadRequest, "name the room that you are in: ?room="))
+		return
+	}
+	r.SetPathValue("room", room)
+	v, ok := h.visit(w, r, http.MethodGet, http.MethodHead)
+	if !ok {
+		return
+	}
+	servers := h.iceServers(v.grant, h.clientIP(r))
+	if servers == nil {
+		h.refuse(w, noICEServers)
+		return
+	}
+	respond(w, http.StatusOK, servers)
+}
+
+var noICEServers = &refusal{reason: "ice", status: http.StatusNotFound, detail: "this server has no STUN and TURN server"}
+
 // linkICEServers adds a Link header field for each URL of the servers (RFC 9725,
 // section 4.6; RFC 8288). What a header cannot carry as it is, other than printable
 // ASCII, is left out.

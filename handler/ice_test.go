@@ -2,12 +2,16 @@ package handler
 
 import (
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/genosrtc/caddy-genosrtc/engine"
 )
 
 func TestLinksOfICEServers(t *testing.T) {
@@ -61,4 +65,60 @@ func TestLinksAreReadAsTheyWereMeant(t *testing.T) {
 			t.Fatalf("%q was read as %v", header.Get("Link"), got)
 		}
 	})
+}
+
+func TestICE(t *testing.T) {
+	s := serve(t, Config{
+		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
+		ICEServers: func(user string, until time.Time) []ICEServer {
+			return []ICEServer{
+				{URLs: []string{"stun:203.0.113.7:3478"}},
+				{URLs: []string{"turn:203.0.113.7:3478?transport=udp", "turn:203.0.113.7:3478?transport=tcp"}, Username: user, Credential: "credential", Lifetime: 90*time.Second + 1},
+			}
+		},
+		Settings: Settings{
+			Rooms:   func(name string) bool { return name != "unknown" },
+			Origins: []string{"https://app.example"},
+		},
+	})
+	if _, err := s.node.Open(engine.RoomConfig{Name: "secret", Password: "geheim"}); err != nil {
+		t.Fatal(err)
+	}
+	g := &golden{t: t, handler: s.h, server: s.server.URL}
+	g.file("testdata/ice.txt", 12)
+}
+
+// The quota is the user's that the credentials name.
+func TestICEOfSessions(t *testing.T) {
+	user := ""
+	s := serve(t, Config{
+		ICEServers: func(user string, until time.Time) []ICEServer {
+			return []ICEServer{{URLs: []string{"turn:t"}, Username: user, Credential: until.UTC().Format(time.RFC3339), Lifetime: time.Hour}}
+		},
+		Settings: Settings{Auth: Auth{User: func(*http.Request) string { return user }}},
+	})
+	user = "ada"
+	c := s.dial(nil)
+	c.say(`{"op":"hello"}`)
+	want := []any{map[string]any{"urls": []any{"turn:t"}, "username": "user ada", "credential": "0001-01-01T00:00:00Z", "expires": 3600.0}}
+	if got := c.hear("welcome")["ice"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("welcome says %v", got)
+	}
+}
+
+func TestNoICE(t *testing.T) {
+	s := serve(t, Config{})
+	c := s.dial(nil)
+	c.say(`{"op":"hello"}`)
+	if _, there := c.hear("welcome")["ice"]; there {
+		t.Error("a welcome tells servers that are not there")
+	}
+	res, err := http.Get(s.server.URL + "/genosrtc/ice?room=demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusNotFound || res.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("answered %s", res.Status)
+	}
 }
