@@ -24,9 +24,9 @@ var closed = []netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"), // site-local
 }
 
-// public tells whether an address may be anybody's on the internet. One that is
+// Public tells whether an address may be anybody's on the internet. One that is
 // mapped to IPv6 is judged as what it stands for.
-func public(ip netip.Addr) bool {
+func Public(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() { // nor loopback, link-local, multicast, unspecified
 		return false
@@ -84,7 +84,7 @@ func (p *peers) mayReachIP(ip netip.Addr) bool {
 	if ports, own := p.own[ip]; own {
 		return p.relays[ip] || len(ports) > 0
 	}
-	return p.relays[ip] || public(ip)
+	return p.relays[ip] || Public(ip)
 }
 
 // mayReach tells whether an address and port may be reached.
@@ -94,5 +94,5 @@ func (p *peers) mayReach(a netip.AddrPort) bool {
 	if own || p.relays[ip] {
 		return slices.Contains(ports, a.Port()) || p.relays[ip] && p.ports.contains(a.Port())
 	}
-	return public(ip)
+	return Public(ip)
 }

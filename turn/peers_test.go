@@ -19,11 +19,11 @@ func TestPublicAddresses(t *testing.T) {
 		"fec0::1": false, "ff02::1": false, "64:ff9b::a00:1": false, "64:ff9b:1::1": false, "2002:a00:1::": false, "2001::1": false, "100::1": false,
 		"::ffff:10.0.0.1": false, "::ffff:127.0.0.1": false, "::ffff:169.254.169.254": false, "::ffff:100.64.0.1": false, "::ffff:0.0.0.0": false,
 	} {
-		if got := public(netip.MustParseAddr(ip)); got != want {
+		if got := Public(netip.MustParseAddr(ip)); got != want {
 			t.Errorf("%s: %v", ip, got)
 		}
 	}
-	if public(netip.Addr{}) {
+	if Public(netip.Addr{}) {
 		t.Error("no address is public")
 	}
 }
@@ -66,7 +66,7 @@ func TestPortsAreNotOpenWhereTheAddressIsNot(t *testing.T) {
 		case "127.0.0.1", "192.0.2.9":
 			want = false
 		default:
-			want = public(ip)
+			want = Public(ip)
 		}
 		if reach != want {
 			t.Fatalf("%v:%d: %v", ip, port, reach)

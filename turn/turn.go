@@ -50,6 +50,9 @@ type PortRange struct{ First, Last uint16 }
 // DefaultPorts are the dynamic ports (RFC 6335, section 6; RFC 8656, section 7.2).
 var DefaultPorts = PortRange{49152, 65535}
 
+// String implements fmt.Stringer.
+func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
 func (r PortRange) contains(port uint16) bool { return r.First <= port && port <= r.Last }
 
 // Limits bound what clients can hold. A zero field means its default.
