@@ -176,7 +176,7 @@ func (c Config) withDefaults() Config {
 	if c.UDP == "" {
 		c.UDP = defaultUDP
 	}
-	if c.TURN.Ports == (PortRange{}) {
+	if c.TURN.Secret != "" && c.TURN.Ports == (PortRange{}) {
 		c.TURN.Ports = turn.DefaultPorts
 	}
 	if c.MaxOnDemand <= 0 {

@@ -49,6 +49,7 @@ func TestLinksThroughTURN(t *testing.T) {
 			settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 			settings.SetIncludeLoopbackCandidate(true)
 			settings.SetIPFilter(net.IP.IsLoopback)
+			settings.SetRelayAcceptanceMinWait(0) // there is nothing better to wait for
 			pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{
 				ICEServers:         []webrtc.ICEServer{{URLs: []string{url}, Username: list[1].Username, Credential: list[1].Credential}},
 				ICETransportPolicy: webrtc.ICETransportPolicyRelay,

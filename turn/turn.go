@@ -264,15 +264,24 @@ type Stats struct {
 	Refused map[string]uint64
 	// Failed counts the requests that were answered with an error, those among them.
 	Failed uint64
+	// Dropped counts packets of clients that came faster than they are served, as far as the
+	// sockets tell, by a method Dropped.
+	Dropped uint64
 	// Sent and Received are bytes that were relayed to and from peers.
 	Sent, Received uint64
 }
 
 // Stats returns the server's totals.
 func (s *Server) Stats() Stats {
+	dropped := uint64(0)
+	for _, c := range s.config.UDP {
+		if c, ok := c.(interface{ Dropped() uint64 }); ok {
+			dropped += c.Dropped()
+		}
+	}
 	return Stats{
 		Allocations: s.quota.taken(), Connections: s.connections.taken(), Created: s.created.Load(),
-		Refused: s.refused.counts(), Failed: s.failed.Load(), Sent: s.sent.Load(), Received: s.received.Load(),
+		Refused: s.refused.counts(), Failed: s.failed.Load(), Dropped: dropped, Sent: s.sent.Load(), Received: s.received.Load(),
 	}
 }
 
