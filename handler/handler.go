@@ -110,7 +110,7 @@ func New(cfg Config) (*Handler, error) {
 		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
-		webrtc: cfg.WebRTC, media: cfg.Media,
+		webrtc: cfg.WebRTC, media: cfg.Media, guests: guests{patience: connectTime},
 		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {

@@ -27,7 +27,7 @@ var (
 // serveWHIP is the endpoint (RFC 9725, section 4.1) that makes sessions over WebRTC.
 // Beyond the RFC these may have a data channel, with media or without.
 func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
-	whipHeader(w.Header(), "Accept-Post", typeSDP)
+	whipHeader(w, r, "Accept-Post", typeSDP)
 	v, ok := h.approach(w, r, http.MethodGet, http.MethodHead, http.MethodPost)
 	if !ok {
 		return
@@ -85,10 +85,13 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 
 // whipHeader says what is taken, and lets scripts read and send what WHIP needs
 // beside the usual. ETag is what a known client sends for If-Match.
-func whipHeader(header http.Header, accept, mediaType string) {
+func whipHeader(w http.ResponseWriter, r *http.Request, accept, mediaType string) {
+	header := w.Header()
 	header.Set(accept, mediaType)
 	header.Add("Access-Control-Expose-Headers", "Accept-Patch, Accept-Post, Link, WWW-Authenticate")
-	header.Add("Access-Control-Allow-Headers", "ETag")
+	if r.Method == http.MethodOptions {
+		header.Add("Access-Control-Allow-Headers", "ETag")
+	}
 }
 
 // unanswered is the refusal of an offer that has no answer.

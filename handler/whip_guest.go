@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 	"github.com/genosrtc/caddy-genosrtc/session"
@@ -23,6 +25,10 @@ const (
 	channelTime = 10 * time.Second
 	// maxConnecting bounds the connections that are being made.
 	maxConnecting = 256
+	// patchRate and patchBurst bound the PATCHes of a session, in a second and at
+	// once: browsers find some twenty candidates.
+	patchRate  = 5
+	patchBurst = 50
 )
 
 // guest is a session over WebRTC: the resource that a POST has made.
@@ -30,6 +36,9 @@ type guest struct {
 	id   string // unguessable: who knows it may end the session
 	room string
 	peer *rtc.Guest
+
+	patches  *rate.Limiter
+	patching chan struct{} // has room for the one under way
 
 	mu      sync.Mutex
 	version int  // counts the ICE sessions
@@ -43,8 +52,18 @@ func (g *guest) tag() string {
 	return `"` + strconv.Itoa(g.version) + `"`
 }
 
+// next is the tag of a new ICE session.
+func (g *guest) next() string {
+	g.mu.Lock()
+	g.version++
+	g.mu.Unlock()
+	return g.tag()
+}
+
 // guests are those of a handler.
 type guests struct {
+	patience time.Duration // connectTime, but in tests
+
 	mu         sync.Mutex
 	all        map[string]*guest
 	connecting int
@@ -69,7 +88,10 @@ func (s *guests) begun() {
 }
 
 func (s *guests) add(room string, peer *rtc.Guest) *guest {
-	g := &guest{id: rand.Text(), room: room, peer: peer, version: 1}
+	g := &guest{
+		id: rand.Text(), room: room, peer: peer, version: 1,
+		patches: rate.NewLimiter(patchRate, patchBurst), patching: make(chan struct{}, 1),
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all == nil {
@@ -93,6 +115,15 @@ func (s *guests) remove(g *guest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, g.id)
+}
+
+// delete ends a guest by its client's wish.
+func (s *guests) delete(g *guest) {
+	s.remove(g)
+	g.mu.Lock()
+	g.deleted = true
+	g.mu.Unlock()
+	_ = g.peer.Close()
 }
 
 // host is the life of a guest, from the answer on.
@@ -137,7 +168,7 @@ func (h *Handler) joined(room *engine.Room, seat *engine.Attachment, g *guest) {
 // connect waits until the connection is up.
 func (h *Handler) connect(g *guest) error {
 	defer h.guests.begun()
-	timer := time.NewTimer(connectTime)
+	timer := time.NewTimer(h.guests.patience)
 	defer timer.Stop()
 	var err error
 	select {
@@ -148,7 +179,7 @@ func (h *Handler) connect(g *guest) error {
 	case <-g.peer.Done():
 		err = context.Cause(g.peer.Context())
 	case <-timer.C:
-		err = fmt.Errorf("it was not up within %v", connectTime)
+		err = fmt.Errorf("it was not up within %v", h.guests.patience)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -96,12 +98,15 @@ func checkOffer(offer string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDescription, err)
 	}
+	if !strings.HasPrefix(offer, "v=") { // which the parser does not miss
+		return fmt.Errorf("%w: it does not begin with v=", ErrDescription)
+	}
 	if len(parsed.MediaDescriptions) > maxSections {
 		return fmt.Errorf("%w: it has %d sections, at most %d are taken", ErrNotNegotiable, len(parsed.MediaDescriptions), maxSections)
 	}
 	candidates, usable := 0, false
 	for _, m := range parsed.MediaDescriptions {
-		usable = usable || m.MediaName.Port.Value != 0
+		usable = usable || offered(m) && (m.MediaName.Media == "application" || sends(m))
 		for _, a := range m.Attributes {
 			if a.IsICECandidate() {
 				candidates++
@@ -110,9 +115,41 @@ func checkOffer(offer string) error {
 	}
 	switch {
 	case !usable:
-		return fmt.Errorf("%w: it has neither media nor a data channel", ErrNotNegotiable)
+		return fmt.Errorf("%w: it neither sends media nor has a data channel", ErrNotNegotiable)
 	case candidates > maxCandidates:
 		return fmt.Errorf("%w: it has %d candidates, at most %d are taken", ErrNotNegotiable, candidates, maxCandidates)
+	}
+	return nil
+}
+
+// offered tells whether a section is not turned down; one that is only in a bundle
+// may have no port (RFC 9143, section 6).
+func offered(m *sdp.MediaDescription) bool {
+	_, bundled := m.Attribute("bundle-only")
+	return bundled || m.MediaName.Port.Value != 0
+}
+
+func sends(m *sdp.MediaDescription) bool {
+	_, receives := m.Attribute("recvonly")
+	_, inactive := m.Attribute("inactive")
+	return !receives && !inactive
+}
+
+// checkAnswer refuses an offer of which a part cannot be had (RFC 9725, section
+// 4.4.3).
+func checkAnswer(offer, answer *webrtc.SessionDescription) error {
+	asked, err := offer.Unmarshal()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDescription, err)
+	}
+	given, err := answer.Unmarshal()
+	if err != nil {
+		return fmt.Errorf("read our answer: %w", err)
+	}
+	for i, m := range asked.MediaDescriptions {
+		if i >= len(given.MediaDescriptions) || offered(m) && !offered(given.MediaDescriptions[i]) {
+			return fmt.Errorf("%w: section %d (%s) has nothing that both ends know", ErrNotNegotiable, i+1, m.MediaName.Media)
+		}
 	}
 	return nil
 }
@@ -146,12 +183,15 @@ func (g *Guest) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotNegotiable, err)
 	}
-	sdp, err := g.pc.CreateAnswer(nil)
+	answer, err := g.pc.CreateAnswer(nil)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotNegotiable, err)
 	}
+	if err := checkAnswer(&webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}, &answer); err != nil {
+		return "", err
+	}
 	complete := webrtc.GatheringCompletePromise(g.pc)
-	if err := g.pc.SetLocalDescription(sdp); err != nil {
+	if err := g.pc.SetLocalDescription(answer); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotNegotiable, err)
 	}
 	select {
@@ -177,7 +217,7 @@ func hasData(sd *webrtc.SessionDescription) bool {
 		return false
 	}
 	for _, m := range parsed.MediaDescriptions {
-		if m.MediaName.Media == "application" && m.MediaName.Port.Value != 0 {
+		if m.MediaName.Media == "application" && offered(m) {
 			return true
 		}
 	}
