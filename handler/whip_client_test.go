@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,12 +9,15 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 )
 
@@ -82,11 +86,11 @@ func newVisitor(s *site) *visitor {
 	var settings webrtc.SettingEngine
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
-	media := new(webrtc.MediaEngine)
-	if err := media.RegisterDefaultCodecs(); err != nil {
+	codecs := new(webrtc.MediaEngine)
+	if err := codecs.RegisterDefaultCodecs(); err != nil {
 		s.t.Fatal(err)
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(codecs)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -148,7 +152,13 @@ func (v *visitor) offer() string {
 // post makes the session.
 func (v *visitor) post(header ...string) *visitor {
 	v.t.Helper()
-	res, answer := v.s.ask("POST", demoWHIP, v.offer(), append(header, "Content-Type", typeSDP)...)
+	v.answer(v.s.ask("POST", demoWHIP, v.offer(), append(header, "Content-Type", typeSDP)...))
+	return v
+}
+
+// answer takes what a POST was answered.
+func (v *visitor) answer(res *http.Response, answer string) {
+	v.t.Helper()
 	if res.StatusCode != http.StatusCreated {
 		v.t.Fatalf("POST: %s: %s", res.Status, answer)
 	}
@@ -159,10 +169,9 @@ func (v *visitor) post(header ...string) *visitor {
 	if err := v.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		v.t.Fatal(err)
 	}
-	return v
 }
 
-// enter makes a session and takes its welcome.
+// enterWHIP makes a session and takes its welcome.
 func (s *site) enterWHIP() *visitor {
 	s.t.Helper()
 	v := newVisitor(s).data().post()
@@ -254,4 +263,65 @@ func number(v any) uint64 {
 	var n uint64
 	fmt.Sscan(fmt.Sprint(v), &n)
 	return n
+}
+
+// hearPeer returns the next event of a peer that is a session.
+func (c *client) hearPeer() map[string]any {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		_, raw, err := c.ws.Read(ctx)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		var m map[string]any
+		if err := json.Unmarshal(raw, &m); err != nil {
+			c.t.Fatal(err)
+		}
+		if m["op"] == "peer" {
+			return m
+		}
+	}
+}
+
+// other is the session in the room that has not this id.
+func (s *site) other(id string) string {
+	s.t.Helper()
+	for _, p := range s.room.Peers() {
+		if p.Type == "session" && p.ID != id {
+			return p.ID
+		}
+	}
+	s.t.Fatal("nobody else is there")
+	return ""
+}
+
+// watchTracks counts the packets of all tracks, and tells whose they are.
+func watchTracks(packets *atomic.Int64, seen chan<- string) func(*engine.Room, *engine.Attachment, *rtc.Guest) {
+	return func(_ *engine.Room, seat *engine.Attachment, g *rtc.Guest) {
+		seen <- seat.ID()
+		g.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+			_ = g.WritePLI(track)
+			go func() { // until the connection ends
+				for {
+					if _, _, err := track.ReadRTP(); err != nil {
+						return
+					}
+					packets.Add(1)
+				}
+			}()
+		})
+	}
+}
+
+// play sends samples until it is enough.
+func play(t *testing.T, track *webrtc.TrackLocalStaticSample, enough func() bool) {
+	t.Helper()
+	eventually(t, "no packets come", func() bool {
+		if err := track.WriteSample(media.Sample{Data: make([]byte, 100), Duration: 20 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		return enough()
+	})
 }
