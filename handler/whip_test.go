@@ -2,11 +2,16 @@ package handler
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/genosrtc/caddy-genosrtc/admission"
 )
 
 func TestDataChannelSession(t *testing.T) {
@@ -157,5 +162,73 @@ func TestStopEndsDataChannels(t *testing.T) {
 	if res, body := s.ask("POST", demoWHIP, "v=0", "Content-Type", typeSDP); res.StatusCode != http.StatusServiceUnavailable ||
 		res.Header.Get("Retry-After") == "" || !strings.Contains(body, "stopping") {
 		t.Errorf("POST after the end: %s %v %s", res.Status, res.Header, body)
+	}
+}
+
+// Credentials are shown in the request or by hello, and end a session that they opened.
+func TestDataChannelCredentials(t *testing.T) {
+	cfg := admission.Config{Algorithm: "HS256", Key: bytes.Repeat([]byte("k"), 32), Audience: "demo"}
+	tokens, err := admission.NewVerifier(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := admission.Mint(cfg, admission.Claims{User: "ada", Publish: []string{}, Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveWHIP(t, Config{Settings: Settings{Auth: Auth{Tokens: tokens}}})
+	v := newVisitor(s).data().post("Authorization", "Bearer "+token)
+	v.until("open", v.opened)
+	v.say(`{"op":"hello"}`)
+	if m := v.hear("welcome"); m["user"] != "ada" {
+		t.Errorf("got %v", m)
+	}
+	v.say(`{"op":"send","seq":1,"channel":"chat","data":1}`)
+	if m := v.hear("error"); m["code"] != "forbidden" {
+		t.Errorf("got %v", m)
+	}
+	v.hear("ack")
+	if err := s.h.Configure(Settings{Auth: Auth{Tokens: tokens, User: func(*http.Request) string { return "" }}}); err != nil {
+		t.Fatal(err)
+	}
+	v.say(`{"op":"ping","id":1}`) // what is allowed is as before
+	v.hear("pong")
+	cfg.Audience = "another"
+	others, err := admission.NewVerifier(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.h.Configure(Settings{Auth: Auth{Tokens: others}}); err != nil {
+		t.Fatal(err)
+	}
+	if m := v.hear("error"); m["code"] != "token" {
+		t.Errorf("got %v", m)
+	}
+	v.over(4001, "token")
+}
+
+// A server that has no time left cuts what does not end.
+func TestCloseCutsDataChannels(t *testing.T) {
+	s := serveWHIP(t, Config{})
+	v := s.enterWHIP()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.h.Close(ctx); !errors.Is(err, context.Canceled) && err != nil {
+		t.Error(err)
+	}
+	v.until("closed", v.closed)
+}
+
+// What scripts may read of answers (Fetch, CORS protocol).
+func TestWHIPHeadersAreExposed(t *testing.T) {
+	s := serveWHIP(t, Config{Settings: Settings{Origins: []string{"https://app.example"}}})
+	for _, method := range []string{"GET", "POST"} { // an answer, and a refusal
+		res, _ := s.ask(method, demoWHIP, "", "Origin", "https://app.example")
+		exposed := strings.Join(res.Header.Values("Access-Control-Expose-Headers"), ", ")
+		for _, name := range []string{"Location", "ETag", "Link", "Accept-Patch", "WWW-Authenticate", "Retry-After"} {
+			if !strings.Contains(exposed, name) {
+				t.Errorf("%s: %s is not exposed: %s", res.Status, name, exposed)
+			}
+		}
 	}
 }
