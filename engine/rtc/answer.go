@@ -22,6 +22,7 @@ type Guest struct {
 	transport *Transport
 	pc        *webrtc.PeerConnection
 	label     string
+	data      bool          // the offer has data channels
 	connected chan struct{} // closed once media and data can pass
 	channel   chan *Channel // has room for the one there is
 	ctx       context.Context
@@ -79,10 +80,11 @@ func guestAPI(settings webrtc.SettingEngine) (*webrtc.API, error) {
 // is taken, others are closed. The caller closes the guest; on error there is none,
 // and that wraps ErrDescription or ErrNotNegotiable where the offer is at fault.
 func (t *Transport) Guest(ctx context.Context, offer, label string) (g *Guest, answer string, err error) {
-	if err := checkOffer(offer); err != nil {
+	data, err := checkOffer(offer)
+	if err != nil {
 		return nil, "", err
 	}
-	if g, err = t.newGuest(label); err != nil {
+	if g, err = t.newGuest(label, data); err != nil {
 		return nil, "", fmt.Errorf("answer an offer: %w", err)
 	}
 	if answer, err = g.answer(ctx, offer); err != nil {
@@ -92,21 +94,26 @@ func (t *Transport) Guest(ctx context.Context, offer, label string) (g *Guest, a
 	return g, answer, nil
 }
 
-func checkOffer(offer string) error {
+// checkOffer tells whether an offer has data channels.
+func checkOffer(offer string) (data bool, err error) {
 	sd := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}
 	parsed, err := sd.Unmarshal()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDescription, err)
+		return false, fmt.Errorf("%w: %w", ErrDescription, err)
 	}
 	if !strings.HasPrefix(offer, "v=") { // which the parser does not miss
-		return fmt.Errorf("%w: it does not begin with v=", ErrDescription)
+		return false, fmt.Errorf("%w: it does not begin with v=", ErrDescription)
 	}
 	if len(parsed.MediaDescriptions) > maxSections {
-		return fmt.Errorf("%w: it has %d sections, at most %d are taken", ErrNotNegotiable, len(parsed.MediaDescriptions), maxSections)
+		return false, fmt.Errorf("%w: it has %d sections, at most %d are taken", ErrNotNegotiable, len(parsed.MediaDescriptions), maxSections)
 	}
-	candidates, usable := 0, false
+	candidates, sent := 0, false
 	for _, m := range parsed.MediaDescriptions {
-		usable = usable || offered(m) && (m.MediaName.Media == "application" || sends(m))
+		if m.MediaName.Media == "application" {
+			data = data || offered(m)
+		} else {
+			sent = sent || offered(m) && sends(m)
+		}
 		for _, a := range m.Attributes {
 			if a.IsICECandidate() {
 				candidates++
@@ -114,12 +121,12 @@ func checkOffer(offer string) error {
 		}
 	}
 	switch {
-	case !usable:
-		return fmt.Errorf("%w: it neither sends media nor has a data channel", ErrNotNegotiable)
+	case !data && !sent:
+		return false, fmt.Errorf("%w: it neither sends media nor has a data channel", ErrNotNegotiable)
 	case candidates > maxCandidates:
-		return fmt.Errorf("%w: it has %d candidates, at most %d are taken", ErrNotNegotiable, candidates, maxCandidates)
+		return false, fmt.Errorf("%w: it has %d candidates, at most %d are taken", ErrNotNegotiable, candidates, maxCandidates)
 	}
-	return nil
+	return data, nil
 }
 
 // offered tells whether a section is not turned down; one that is only in a bundle
@@ -154,7 +161,7 @@ func checkAnswer(offer, answer *webrtc.SessionDescription) error {
 	return nil
 }
 
-func (t *Transport) newGuest(label string) (*Guest, error) {
+func (t *Transport) newGuest(label string, data bool) (*Guest, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -165,7 +172,7 @@ func (t *Transport) newGuest(label string) (*Guest, error) {
 		return nil, err
 	}
 	g := &Guest{
-		transport: t, pc: pc, label: label,
+		transport: t, pc: pc, label: label, data: data,
 		connected: make(chan struct{}), channel: make(chan *Channel, 1),
 		negotiating: make(chan struct{}, 1),
 	}
@@ -209,20 +216,7 @@ func (g *Guest) Connected() <-chan struct{} { return g.connected }
 func (g *Guest) Channel() <-chan *Channel { return g.channel }
 
 // HasData tells whether the client's offer has data channels.
-func (g *Guest) HasData() bool { return g.pc.SCTP() != nil && hasData(g.pc.RemoteDescription()) }
-
-func hasData(sd *webrtc.SessionDescription) bool {
-	parsed, err := sd.Unmarshal()
-	if err != nil {
-		return false
-	}
-	for _, m := range parsed.MediaDescriptions {
-		if m.MediaName.Media == "application" && offered(m) {
-			return true
-		}
-	}
-	return false
-}
+func (g *Guest) HasData() bool { return g.data }
 
 // Context ends with the connection; its cause says why.
 func (g *Guest) Context() context.Context { return g.ctx }
