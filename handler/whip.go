@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -102,7 +103,9 @@ func (h *Handler) unanswered(err error) *refusal {
 	case errors.Is(err, rtc.ErrNotNegotiable):
 		return badRequest(http.StatusUnprocessableEntity, err.Error())
 	}
-	h.log.Warn("an offer could not be answered", "error", err)
+	if !errors.Is(err, context.Canceled) { // the client's going away
+		h.log.Warn("an offer could not be answered", "error", err)
+	}
 	return noMedia
 }
 

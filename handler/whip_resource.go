@@ -1,10 +1,12 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 )
@@ -65,6 +67,9 @@ var (
 	tooQuick      = &refusal{reason: "request", status: http.StatusTooManyRequests, retryAfter: "1", detail: "too many requests for one session"}
 )
 
+// restartTime bounds a restart of ICE, which waits for STUN servers.
+const restartTime = 10 * time.Second
+
 // patch takes candidates of the client, or restarts ICE (RFC 9725, section 4.3).
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, g *guest, strict bool) {
 	body, why := readDescription(w, r, typeFragment)
@@ -92,7 +97,10 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, g *guest, strict
 	switch {
 	case why != nil:
 	case restart:
-		answer, err = g.peer.Restart(r.Context(), f.ufrag, f.pwd, f.candidates)
+		// Whether the client still listens or not: half a restart is none.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), restartTime)
+		defer cancel()
+		answer, err = g.peer.Restart(ctx, f.ufrag, f.pwd, f.candidates)
 		why = h.unpatched(err)
 	default:
 		for _, line := range f.candidates {
