@@ -22,7 +22,7 @@ import (
 )
 
 // serveWHIP is a handler on a real server, with a WebRTC port of its own.
-func serveWHIP(t *testing.T, cfg Config) *site {
+func serveWHIP(t testing.TB, cfg Config) *site {
 	t.Helper()
 	transport, err := rtc.New(rtc.Config{UDP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
