@@ -72,14 +72,16 @@ func (s *Server) Handler(site Site) (*Handler, error) {
 // cuts their connections when ctx ends. Closing the server does so too. It is
 // idempotent.
 func (h *Handler) Close(ctx context.Context) error {
+	err := h.Handler.Close(ctx)
 	h.server.handlers.remove(h)
-	return h.Handler.Close(ctx)
+	return err
 }
 
 // handlers are those of a server that are open.
 type handlers struct {
 	mu     sync.Mutex
 	open   map[*Handler]struct{}
+	past   handler.Stats // of those that were closed
 	closed bool
 }
 
@@ -99,7 +101,21 @@ func (hs *handlers) add(h *Handler) bool {
 func (hs *handlers) remove(h *Handler) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	delete(hs.open, h)
+	if _, ok := hs.open[h]; ok {
+		delete(hs.open, h)
+		hs.past.Add(h.Stats())
+	}
+}
+
+// stats are those of all handlers, the closed ones' totals included.
+func (hs *handlers) stats() (sum handler.Stats) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	sum.Add(hs.past)
+	for h := range hs.open {
+		sum.Add(h.Stats())
+	}
+	return sum
 }
 
 // close closes all handlers, at once, and lets none be added.

@@ -98,7 +98,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.key, a.node = storage, found.(*node)
-	return nil
+	return a.node.register(ctx.GetMetricsRegistry())
 }
 
 // config is the configuration of the server but for its rooms.

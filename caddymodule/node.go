@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,6 +42,9 @@ type node struct {
 	mu     sync.Mutex
 	server *genosrtc.Server // nil: no claim is held
 	claims []*claim         // oldest first
+
+	// running is server, for who only looks.
+	running atomic.Pointer[genosrtc.Server]
 }
 
 func newNode() (caddy.Destructor, error) { return new(node), nil }
@@ -61,6 +65,7 @@ func (n *node) hold(c *claim) error {
 			return err
 		}
 		n.server = server
+		n.running.Store(server)
 	} else if err := n.server.Check(c.config); err != nil {
 		return err
 	}
@@ -93,6 +98,7 @@ func (n *node) drop(c *claim) {
 	if len(n.claims) == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
+		n.running.Store(nil)
 		if err := n.server.Close(ctx); err != nil {
 			c.config.Logger.Warn("the server was closed in a hurry", "error", err)
 		}

@@ -13,7 +13,8 @@ import (
 
 // Why links end.
 var (
-	errAbandoned  = errors.New("given up for another attempt, or too slow to open")
+	errAbandoned  = errors.New("given up for another attempt")
+	errLate       = errors.New("did not open in time")
 	errEvicted    = errors.New("the remote peer offers anew and does not answer")
 	errRemoteLeft = errors.New("the remote peer left")
 	errSilent     = errors.New("no sign of life")

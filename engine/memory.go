@@ -90,6 +90,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 		return nil, fmt.Errorf("open the graph of room %q: %w", app.name, err)
 	}
 	kept.SetBounds(app.node.limits.Load().Graph)
+	kept.Count(&app.node.counters.graphCommits)
 	trust, err := openTrust(dir, kept.Last())
 	if err != nil {
 		return nil, errors.Join(err, kept.Close())

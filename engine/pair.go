@@ -92,14 +92,14 @@ func (r *Room) onOffer(s Signal) {
 		return
 	case p.attempt != nil && (p.attempt.dialed || p.attempt.relay == s.Relay || p.attempt.author != s.Author):
 		// It gave up the earlier offer, or is the offerer of a glare.
-		r.abandon(p)
+		r.abandon(p, errAbandoned)
 	case p.attempt != nil:
 		// The same page offers by several relays at once. One is answered;
 		// this one is a reserve.
 		a := p.attempt
 		r.after(reserveTime, func() {
 			if p.attempt == a && p.offer != nil {
-				r.abandon(p)
+				r.abandon(p, errAbandoned)
 				r.advance(p)
 			}
 		})
@@ -233,7 +233,7 @@ func (r *Room) connect(p *pair, s *Signal) bool {
 	r.after(wait, func() {
 		if p.attempt == l {
 			n.counters.drop("link: did not open in time")
-			r.abandon(p)
+			r.abandon(p, errLate)
 			r.attemptFailed(p, l)
 		}
 	})
@@ -309,10 +309,10 @@ func (r *Room) onAnswer(s Signal) {
 }
 
 // abandon gives up the attempt of a pair.
-func (r *Room) abandon(p *pair) {
+func (r *Room) abandon(p *pair, why error) {
 	l := p.attempt
 	p.attempt = nil
-	l.close(errAbandoned)
+	l.close(why)
 }
 
 // probe finds out whether a live link is: its remote peer made an offer. Alive,
@@ -352,6 +352,7 @@ func (r *Room) linkOpened(l *link) {
 	p.author = l.author
 	l.opened = r.now()
 	r.node.counters.linksOpened.Add(1)
+	r.node.counters.attempted(l, AttemptOpened)
 	rem := r.see(p.remote, "")
 	rem.linked++
 	join := peerEvent(PeerJoin, rem.id, rem.typ)
@@ -374,6 +375,9 @@ func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 	p := l.pair
 	if r.syncs != nil {
 		r.syncs.unlinked(l)
+	}
+	if l.opened.IsZero() {
+		r.node.counters.attempted(l, outcome(err))
 	}
 	switch l {
 	case p.attempt:

@@ -194,6 +194,25 @@ type Stats struct {
 	Slow   uint64 // sessions and streams cut off because their client did not read
 }
 
+// Add adds what another handler holds and its totals.
+func (s *Stats) Add(o Stats) {
+	s.Sessions += o.Sessions
+	s.Opened += o.Opened
+	s.Published += o.Published
+	s.Slow += o.Slow
+	s.Refused, s.Errors = added(s.Refused, o.Refused), added(s.Errors, o.Errors)
+}
+
+func added[K comparable](sum, more map[K]uint64) map[K]uint64 {
+	if sum == nil {
+		sum = make(map[K]uint64, len(more))
+	}
+	for k, n := range more {
+		sum[k] += n
+	}
+	return sum
+}
+
 // Stats returns the handler's totals.
 func (h *Handler) Stats() Stats {
 	h.mu.Lock()
