@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/handler"
@@ -83,6 +84,7 @@ type handlers struct {
 	open   map[*Handler]struct{}
 	past   handler.Stats // of those that were closed
 	closed bool
+	drains *time.Time // nil: not; else when the last session is to end
 }
 
 func (hs *handlers) add(h *Handler) bool {
@@ -95,7 +97,34 @@ func (hs *handlers) add(h *Handler) bool {
 		hs.open = make(map[*Handler]struct{})
 	}
 	hs.open[h] = struct{}{}
+	if hs.drains != nil {
+		h.Drain(time.Until(*hs.drains))
+	}
 	return true
+}
+
+// drain drains all handlers, or with nil no longer.
+func (hs *handlers) drain(over *time.Duration) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.drains = nil
+	if over != nil {
+		until := time.Now().Add(*over)
+		hs.drains = &until
+	}
+	for h := range hs.open {
+		if over != nil {
+			h.Drain(*over)
+		} else {
+			h.Undrain()
+		}
+	}
+}
+
+func (hs *handlers) isDraining() bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return hs.drains != nil
 }
 
 func (hs *handlers) remove(h *Handler) {

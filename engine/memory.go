@@ -370,6 +370,10 @@ type MemoryStats struct {
 	Answering int // of these, that are being brought up to date
 }
 
+// Err tells why the graph cannot be written to the disk now; nil if it can, as far as
+// is known.
+func (m *Memory) Err() error { return m.store.Err() }
+
 // Stats returns what the memory holds.
 func (m *Memory) Stats() MemoryStats {
 	s := MemoryStats{GraphStats: m.store.Stats()}

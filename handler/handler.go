@@ -78,6 +78,7 @@ type Handler struct {
 	running   sync.WaitGroup // sessions, streams of events, and POSTs
 	mu        sync.Mutex
 	closed    bool
+	draining  *drain // nil: not
 	held      map[*held]struct{}
 	open      int            // of them
 	byAddress map[string]int // of them
@@ -186,7 +187,7 @@ type Stats struct {
 	Opened    uint64 // sessions and streams of events
 	Published uint64 // messages by POST
 	// Refused counts the requests that were refused, by reason: room, rooms,
-	// origin, stopping, starting, sessions, address, handshake, tickets, request (it is at fault
+	// origin, stopping, draining, starting, sessions, address, handshake, tickets, request (it is at fault
 	// itself), and the codes token, token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").

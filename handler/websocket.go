@@ -31,6 +31,7 @@ var (
 	foreignOrigin   = &refusal{reason: "origin", status: http.StatusForbidden, detail: "pages of this origin may not connect: it is not listed in the server's origins"}
 	starting        = &refusal{reason: "starting", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "the room is not open yet"}
 	stopping        = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is stopping"}
+	draining        = &refusal{reason: "draining", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is about to stop and takes no new sessions"}
 	tooManyHere     = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many sessions from this address"}
 	tooManySessions = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "10", detail: "too many sessions"}
 	tooManyRooms    = &refusal{reason: "rooms", status: http.StatusServiceUnavailable, retryAfter: "10", detail: ErrTooManyRooms.Error()}
@@ -155,6 +156,8 @@ func (h *Handler) admit(key string, limits Limits) *refusal {
 	switch {
 	case h.closed:
 		return stopping
+	case h.draining != nil:
+		return draining
 	case h.byAddress[key] >= limits.SessionsPerAddress:
 		return tooManyHere
 	case h.open >= limits.Sessions:

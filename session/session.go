@@ -48,7 +48,8 @@ type Config struct {
 	// session. Nil: the room's password is what counts, and allows everything.
 	Admit func(token, password string) (Grant, *Error)
 	// Revoked ends the connection, when it ends with an *Error as its cause: the
-	// grant is good no longer, but the session may be resumed. Nil: never.
+	// grant is good no longer, but the session may be resumed. With an *End it ends
+	// as that says. Nil: never.
 	Revoked context.Context
 	// Pace is called before each message of the client that others hear of, or that is
 	// about the graph. It may wait, until ctx ends, which holds the client back. Nil:
