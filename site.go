@@ -56,6 +56,7 @@ func (s *Server) Handler(site Site) (*Handler, error) {
 		Relay:    handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
 		Path:     site.Path,
 		ClientIP: site.ClientIP,
+		Refused:  s.events.refused,
 		Logger:   s.log.With("part", "handler"),
 		Settings: site.Settings,
 	})

@@ -20,6 +20,9 @@ type Stats struct {
 	Relays    []signaling.RelayStatus
 	Signaling signaling.Stats
 	Store     store.Stats // of what outlives the process beside journals and graphs
+	Draining  bool
+	// EventsDropped counts events that Config.OnEvent was too slow for.
+	EventsDropped uint64
 }
 
 // Stats asks every part of the server. It takes about a microsecond for each link
@@ -28,6 +31,7 @@ func (s *Server) Stats() Stats {
 	stats := Stats{
 		Engine: s.node.Stats(), Links: s.transport.Stats(), Sessions: s.handlers.stats(),
 		Relay: s.relay.Stats(), Relays: s.pool.Status(), Signaling: s.pool.Stats(),
+		Draining: s.Draining(), EventsDropped: s.events.lost(),
 	}
 	if s.store != nil {
 		stats.Store = s.store.Stats()

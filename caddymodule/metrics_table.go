@@ -135,6 +135,14 @@ var metrics = []metric{
 	counters("store_commits_total", "Commits of sessions to the disk.", "outcome", func(s *stats) map[string]uint64 {
 		return map[string]uint64{"done": s.Store.Commits, "failed": s.Store.Failed}
 	}),
+
+	gauge("draining", "Whether new sessions are refused because of a drain.", func(s *stats) int {
+		if s.Draining {
+			return 1
+		}
+		return 0
+	}),
+	counter("events_dropped_total", "Events of Caddy that were not emitted, as those who handle them were too slow.", func(s *stats) uint64 { return s.EventsDropped }),
 }
 
 func directions(name, help string, values func(*stats) (in, out uint64)) metric {

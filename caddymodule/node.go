@@ -43,6 +43,8 @@ type node struct {
 	server *genosrtc.Server // nil: no claim is held
 	claims []*claim         // oldest first
 
+	// emit is that of the claim in force.
+	emit atomic.Pointer[func(genosrtc.Event)]
 	// running is server, for who only looks.
 	running atomic.Pointer[genosrtc.Server]
 }
@@ -58,8 +60,10 @@ func (n *node) hold(c *claim) error {
 	defer n.mu.Unlock()
 	if len(n.claims) == 0 {
 		n.logs.use(c.config.Logger)
+		n.emit.Store(&c.emit)
 		cfg := c.config
 		cfg.Logger = n.logs.logger()
+		cfg.OnEvent = func(e genosrtc.Event) { (*n.emit.Load())(e) }
 		server, err := genosrtc.New(cfg)
 		if err != nil {
 			return err
@@ -107,6 +111,7 @@ func (n *node) drop(c *claim) {
 	}
 	log := n.claims[0].config.Logger
 	n.logs.use(log)
+	n.emit.Store(&n.claims[0].emit)
 	n.close(c.sites)
 	// What can be wrong was found when the claims were held.
 	if err := n.server.Apply(n.config()); err != nil {

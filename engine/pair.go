@@ -354,7 +354,9 @@ func (r *Room) linkOpened(l *link) {
 	r.node.counters.linksOpened.Add(1)
 	r.node.counters.attempted(l, AttemptOpened)
 	rem := r.see(p.remote, "")
-	rem.linked++
+	if rem.linked++; rem.linked == 1 {
+		r.came(PeerJoin, Peer{rem.id, rem.typ})
+	}
 	join := peerEvent(PeerJoin, rem.id, rem.typ)
 	for s := range p.h.seats {
 		s.push(join)
@@ -413,7 +415,9 @@ func (r *Room) unlinked(p *pair) {
 	p.notBefore = r.now().Add(holdOff)
 	r.node.counters.linksClosed.Add(1)
 	if rem := r.remotes[p.remote]; rem != nil {
-		rem.linked--
+		if rem.linked--; rem.linked == 0 {
+			r.came(PeerLeave, Peer{rem.id, rem.typ})
+		}
 		rem.seen = r.now()
 		leave := peerEvent(PeerLeave, rem.id, rem.typ)
 		for s := range p.h.seats {

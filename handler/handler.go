@@ -40,10 +40,20 @@ type Config struct {
 	// ClientIP returns the address of the client, for limits. Nil: the host of
 	// Request.RemoteAddr, which behind a proxy is the proxy's.
 	ClientIP func(*http.Request) string
+	// Refused is told of clients that were refused a session or another use of a
+	// room, which costs them nothing: it must not wait. Nil: nobody.
+	Refused func(Refused)
 	// Logger takes what an operator would act on. Nil: slog.Default().
 	Logger *slog.Logger
 
 	Settings
+}
+
+// Refused is a refusal.
+type Refused struct {
+	Room    string // that was asked for, whether there is one or not
+	Address string // of the client
+	Reason  string // as Stats.Refused has it, or the code of a hello's error
 }
 
 // Handler is an http.Handler for all resources under its path
@@ -53,6 +63,7 @@ type Handler struct {
 	openRoom func(string) (*engine.Room, error)
 	path     string
 	clientIP func(*http.Request) string
+	watcher  func(Refused)
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -98,7 +109,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, watcher: cfg.Refused, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		held:  make(map[*held]struct{}),

@@ -41,7 +41,7 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, methods ...strin
 		v.room, why = h.enter(door, network(h.clientIP(r)))
 	}
 	if why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return nil, false
 	}
 	return v, true

@@ -51,6 +51,18 @@ func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
 	problem(w, why.status, why.detail)
 }
 
+// turnAway is refuse for a client that wants into a room, of which who watches is told.
+func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, why *refusal) {
+	h.refuse(w, why)
+	h.tell(r.PathValue("room"), h.clientIP(r), why.reason)
+}
+
+func (h *Handler) tell(room, address, reason string) {
+	if h.watcher != nil {
+		h.watcher(Refused{room, address, reason})
+	}
+}
+
 // serveSession is a session, from the handshake on. It returns when that is done,
 // so that what the HTTP server has for a request is free again; unless the
 // connection is wrapped by somebody who needs the request until its end.
@@ -62,13 +74,13 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 	set := h.settings.Load()
 	door, why := h.door(r, set)
 	if why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	address := h.clientIP(r)
 	key := network(address)
 	if why := h.admit(key, set.limits); why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	kept := false // it outlives the request
@@ -93,12 +105,12 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		_, fault = set.judge(door, shown)
 	}
 	if fault != nil {
-		h.refuse(w, set.unauthorized(door, fault))
+		h.turnAway(w, r, set.unauthorized(door, fault))
 		return
 	}
 	room, why := h.enter(door, key)
 	if why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	s, err := accept(w, r)
@@ -137,7 +149,11 @@ func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits 
 		Owner: network(address), PerOwner: limits.SessionsPerAddress,
 		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume},
 		Admit: func(token, password string) (session.Grant, *session.Error) {
-			return held.admit(shown.with(token, password))
+			grant, fault := held.admit(shown.with(token, password))
+			if fault != nil {
+				h.tell(room.Name(), address, string(fault.Code))
+			}
+			return grant, fault
 		},
 		Revoked: held.ctx, Pace: h.pace(),
 	})
