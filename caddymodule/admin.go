@@ -37,6 +37,7 @@ func (*Admin) Routes() []caddy.AdminRoute {
 		adminRoute("/genosrtc/status", methods{"GET": getStatus}),
 		adminRoute("/genosrtc/rooms", methods{"GET": getRooms}),
 		adminRoute("/genosrtc/rooms/{room}", methods{"GET": getRoom}),
+		adminRoute("/genosrtc/rooms/{room}/why", methods{"GET": getWhy}),
 		adminRoute("/genosrtc/rooms/{room}/kick", methods{"POST": postKick}),
 		adminRoute("/genosrtc/rooms/{room}/close", methods{"POST": postClose}),
 		adminRoute("/genosrtc/sessions", methods{"GET": getSessions}),

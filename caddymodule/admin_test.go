@@ -73,6 +73,9 @@ func TestAdminTells(t *testing.T) {
 	}{
 		{"GET", "/nothing", "", 404, "nothing at"},
 		{"GET", "/rooms/other", "", 404, "not opened"},
+		{"GET", "/rooms/demo/why", "", 400, "peer is missing"},
+		{"GET", "/rooms/other/why?peer=x", "", 404, "not opened"},
+		{"GET", "/rooms/demo/why?peer=x", "", 200, `"cause":"unseen"`},
 		{"DELETE", "/rooms/demo", "", 405, "DELETE"},
 		{"GET", "/drain", "", 405, "GET"},
 		{"POST", "/rooms/demo/kick", "", 400, "peer is missing"},

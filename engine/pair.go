@@ -37,6 +37,7 @@ type pair struct {
 	// waiting is what is sent while the link is down; nil while nobody expects
 	// it back.
 	waiting *waiting
+	trace   trace
 }
 
 func (h *hosted) pair(remote string) *pair {
@@ -71,6 +72,7 @@ func (r *Room) onOffer(s Signal) {
 	}
 	r.see(s.From, s.Type)
 	p := h.pair(s.From)
+	p.trace.offered = r.now()
 	if !r.keeps(h, s.From) {
 		// Its roster may be ahead of ours. Its sender makes no other for long, so it
 		// waits for our next seal.
@@ -223,6 +225,7 @@ func (r *Room) connect(p *pair, s *Signal) bool {
 		n.dials.Add(1)
 	}
 	p.attempt = l
+	p.trace.begin(s, r.now())
 	r.tasks.Go(func() { r.describe(l, s) })
 	wait := openTime
 	if n.handshakes.Load() > int64(limits.Handshakes)/2 {
@@ -277,6 +280,7 @@ func (r *Room) describe(l *link, s *Signal) {
 		}
 		h := l.pair.h
 		if s != nil {
+			l.pair.trace.answered = r.now()
 			r.signaling.Answer(s.Relay, h.id, l.pair.remote, h.typ, sdp)
 		} else {
 			r.signaling.Offer("", h.id, l.pair.remote, h.typ, sdp)
@@ -298,6 +302,7 @@ func (r *Room) onAnswer(s Signal) {
 	r.see(s.From, s.Type)
 	l := p.attempt
 	l.answered, l.relay, l.author = true, s.Relay, s.Author
+	p.trace.answered, p.trace.relay, p.trace.candidates = r.now(), s.Relay, candidateTypes(s.SDP)
 	r.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), sdpTime)
 		defer cancel()
@@ -351,6 +356,7 @@ func (r *Room) linkOpened(l *link) {
 	p.delays.Reset()
 	p.author = l.author
 	l.opened = r.now()
+	p.trace.opened = l.opened
 	r.node.counters.linksOpened.Add(1)
 	r.node.counters.attempted(l, AttemptOpened)
 	rem := r.see(p.remote, "")
@@ -380,6 +386,9 @@ func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 	}
 	if l.opened.IsZero() {
 		r.node.counters.attempted(l, outcome(err))
+	}
+	if p.attempt == nil || p.attempt == l { // else another try is under way
+		p.trace.end(l, err, r.now())
 	}
 	switch l {
 	case p.attempt:

@@ -36,6 +36,9 @@ func TestOperate(t *testing.T) {
 	if said := run(0, "status", "--json", "--config", "Caddyfile", "--adapter", "caddyfile"); !strings.Contains(said, `"state":"connected"`) {
 		t.Errorf("status as JSON: %s", said)
 	}
+	if said := run(0, "why", "--address", admin, "--room", "demo", "nobody"); !strings.Contains(said, "cause  unseen\n") || !strings.Contains(said, "nothing was heard") {
+		t.Errorf("why: %s", said)
+	}
 	if said := run(1, "kick", "--address", admin, "--room", "demo", "nobody"); !strings.Contains(said, "no such peer") {
 		t.Errorf("kick: %s", said)
 	}

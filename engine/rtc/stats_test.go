@@ -3,6 +3,7 @@ package rtc_test
 import (
 	"testing"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 )
 
@@ -19,6 +20,20 @@ func TestStatsTellOfLinks(t *testing.T) {
 		if s.States["connected"] != 1 || candidates != 1 || s.CongestionWindow == 0 {
 			t.Errorf("%s: %+v", name, s)
 		}
+	}
+	if stage := a.(engine.Staged).Stage(); stage != "open" {
+		t.Errorf("the stage of an open link is %q", stage)
+	}
+	half, _, err := offering.Offer(t.Context(), newEnd())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stage := half.(engine.Staged).Stage(); stage != "ice" {
+		t.Errorf("the stage of a link without an answer is %q", stage)
+	}
+	half.Close()
+	if stage := half.(engine.Staged).Stage(); stage != "ice" {
+		t.Errorf("the stage that it ended at is %q", stage)
 	}
 	a.Close()
 	await(t, "closed at the answerer", eb.closed)
