@@ -21,9 +21,8 @@ func whyCommand() *cobra.Command {
 		Short: "Tells why a browser has no link with the server",
 		Long: `
 Tells how far the server and a remote peer have come with each other, what went
-wrong last, and what to do about it. The ids of those that
-were heard are in the server's list of the room, see status --json and
-docs/operations.md.`,
+wrong last, and what to do about it. GET /genosrtc/rooms/{room}
+of the admin API lists the ids of those that were heard.`,
 		Example: `  caddy genosrtc why --room my-app Hq3…`,
 		Args:    cobra.ExactArgs(1),
 		RunE: action(func(_ context.Context, args []string) error {
