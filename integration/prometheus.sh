@@ -2,6 +2,7 @@
 # Has a real Prometheus (Debian: prometheus, or PROMETHEUS=path) scrape two servers that
 # are linked and have sessions, and asks it every query of docs/grafana.json: each must
 # be understood and return data. Beside CI, as it needs that package. Takes a minute.
+# The server is build/caddy, of ./xcaddy.sh, or SERVER_CMD.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 prometheus=${PROMETHEUS:-prometheus}
