@@ -60,6 +60,7 @@ type Handler struct {
 
 	// Bounds on what the clients of this site can use. Those on single sessions
 	// hold from their next connection on; the rate holds at once.
+	// Default: those of its fields.
 	Limits Limits `json:"limits,omitzero"`
 
 	site  *site
@@ -68,7 +69,7 @@ type Handler struct {
 
 // Room is a GenosRTC room, which is to say a GenosDB database.
 type Room struct {
-	// The database name that apps pass to `gdb(name)`.
+	// The database name that apps pass to `gdb(name)`. Required.
 	Name string `json:"name"`
 
 	// The password that apps pass beside the name, and that sessions must

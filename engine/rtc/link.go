@@ -26,6 +26,7 @@ type link struct {
 	mu     sync.Mutex
 	dc     *datachannel.DataChannel // once open
 	ended  bool
+	stage  string // when it ended
 	reason error
 }
 
@@ -237,7 +238,7 @@ func (l *link) end(reason error) {
 		l.mu.Unlock()
 		return
 	}
-	l.ended, l.reason = true, reason
+	l.ended, l.reason, l.stage = true, reason, l.stageNow()
 	reading := l.dc != nil
 	l.transport.wg.Add(1)
 	l.mu.Unlock()
@@ -248,6 +249,30 @@ func (l *link) end(reason error) {
 			l.h.LinkClosed(reason)
 		}
 	}()
+}
+
+// Stage implements engine.Staged.
+func (l *link) Stage() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return l.stage
+	}
+	return l.stageNow()
+}
+
+// stageNow needs the lock.
+func (l *link) stageNow() string {
+	dtls := l.pc.SCTP().Transport()
+	switch {
+	case l.dc != nil:
+		return "open"
+	case dtls.State() == webrtc.DTLSTransportStateConnected:
+		return "channel"
+	case dtls.State() == webrtc.DTLSTransportStateConnecting:
+		return "dtls"
+	}
+	return "ice"
 }
 
 // discard closes a link that the handler was not told of.
