@@ -24,7 +24,8 @@ import (
 // `{path}/rooms/{room}/channels/{channel}`, who is there at `{path}/rooms/{room}`,
 // and tickets at `{path}/rooms/{room}/tickets`; and the JavaScript client at
 // `{path}/client.js`, with its types at `{path}/client.d.ts`. Requests for other
-// paths go to the next handler.
+// paths go to the next handler. Sessions over WebRTC, and cameras that speak WHIP (RFC
+// 9725), begin with a POST to `{path}/rooms/{room}/whip`.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
 // the same room, if they configure it alike.
@@ -52,8 +53,14 @@ type Handler struct {
 	// used from everywhere. Default: none.
 	Origins []string `json:"origins,omitempty"`
 
+	// Whether clients of WHIP are held to RFC 9725: `PATCH` needs `If-Match`, and the
+	// URL of a session the credentials of its room. Default: false, as known clients
+	// send neither; the URLs cannot be guessed.
+	StrictWHIP bool `json:"strict_whip,omitempty"`
+
 	// Bounds on what the clients of this site can use. Those on single sessions
 	// hold from their next connection on; the rate holds at once.
+	// Default: those of its fields.
 	Limits Limits `json:"limits,omitzero"`
 
 	site  *site
@@ -62,7 +69,7 @@ type Handler struct {
 
 // Room is a GenosRTC room, which is to say a GenosDB database.
 type Room struct {
-	// The database name that apps pass to `gdb(name)`.
+	// The database name that apps pass to `gdb(name)`. Required.
 	Name string `json:"name"`
 
 	// The password that apps pass beside the name, and that sessions must
@@ -176,7 +183,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.site.Settings = genosrtc.Settings{
 		Rooms:   h.site.serves,
 		Origins: origins,
-		Auth:    auth,
+		Auth:    auth, StrictWHIP: h.StrictWHIP,
 		Limits: handler.Limits{
 			Sessions: h.Limits.Sessions, SessionsPerAddress: h.Limits.PerAddress,
 			Message: h.Limits.Message, Pending: h.Limits.Pending,

@@ -13,7 +13,8 @@ import (
 
 // Why links end.
 var (
-	errAbandoned  = errors.New("given up for another attempt, or too slow to open")
+	errAbandoned  = errors.New("given up for another attempt")
+	errLate       = errors.New("did not open in time")
 	errEvicted    = errors.New("the remote peer offers anew and does not answer")
 	errRemoteLeft = errors.New("the remote peer left")
 	errSilent     = errors.New("no sign of life")
@@ -44,10 +45,11 @@ type link struct {
 	out       *outbox
 	// unconfirmed is what was written and may not have arrived.
 	unconfirmed unconfirmed
-	heard       atomic.Int64 // time of the last frame, Unix nanoseconds
-	left        atomic.Bool  // the remote peer took farewell
-	opening     atomic.Bool  // counts as a handshake
-	unsent      bool         // messages of the engine's own were left; after the end
+	heard       atomic.Int64           // time of the last frame, Unix nanoseconds
+	left        atomic.Bool            // the remote peer took farewell
+	stage       atomic.Pointer[string] // that it had come to when it ended; nil: nobody knows
+	opening     atomic.Bool            // counts as a handshake
+	unsent      bool                   // messages of the engine's own were left; after the end
 
 	negotiating atomic.Int32
 	negotiation sync.Mutex // held while a description is answered: one at a time
@@ -118,6 +120,7 @@ func (l *link) close(reason error) {
 	l.closed, l.reason = true, reason
 	t := l.transport
 	l.mu.Unlock()
+	l.noteStage(t)
 	if t != nil {
 		t.Close()
 	}
@@ -130,9 +133,11 @@ func (l *link) finish(err error) {
 		err = l.reason
 	}
 	l.closed = true
+	t := l.transport
 	pongs := l.pongs
 	l.pongs = nil
 	l.mu.Unlock()
+	l.noteStage(t)
 	l.release()
 	l.room.node.links.Add(-1)
 	left := l.leftover()
@@ -307,6 +312,14 @@ func (l *link) ponged() {
 	l.mu.Unlock()
 	for _, w := range answered {
 		w.seat.push(Pong{w.ref, l.pair.remote, nil})
+	}
+}
+
+// noteStage keeps for Why how far the link had come.
+func (l *link) noteStage(t Link) {
+	if s, ok := t.(Staged); ok {
+		stage := s.Stage()
+		l.stage.CompareAndSwap(nil, &stage)
 	}
 }
 

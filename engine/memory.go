@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -47,7 +48,9 @@ type Memory struct {
 	answering int    // answers under way
 	missed    bool   // something that will be asked for again
 	news      news
-	burials   *rate.Limiter // of messages that put back removals
+	burials   *rate.Limiter       // of messages that put back removals
+	tears     map[string]struct{} // nodes to mend
+	mended    *lru.LRU[string, time.Time]
 	trust     *trust
 
 	whole whole
@@ -90,6 +93,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 		return nil, fmt.Errorf("open the graph of room %q: %w", app.name, err)
 	}
 	kept.SetBounds(app.node.limits.Load().Graph)
+	kept.Count(&app.node.counters.graphCommits)
 	trust, err := openTrust(dir, kept.Last())
 	if err != nil {
 		return nil, errors.Join(err, kept.Close())
@@ -97,6 +101,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 	m := &Memory{
 		app: app, store: kept, replica: graph.NewReplica(kept, kept.Last()), trust: trust,
 		askers: make(map[*link]*asker), far: newFar(), others: new(asker), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
+		tears: make(map[string]struct{}), mended: newMended(),
 	}
 	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password, Cells: mode, CellSize: size})
 	r.log = r.log.With("part", "memory")
@@ -368,6 +373,10 @@ type MemoryStats struct {
 	Peers     int // that have a link in the sync room
 	Answering int // of these, that are being brought up to date
 }
+
+// Err tells why the graph cannot be written to the disk now; nil if it can, as far as
+// is known.
+func (m *Memory) Err() error { return m.store.Err() }
 
 // Stats returns what the memory holds.
 func (m *Memory) Stats() MemoryStats {

@@ -101,7 +101,8 @@ type Room struct {
 	presence  presence
 	mesh      mesh
 	ended     *lru.LRU[tokenKey, error]
-	remotes   map[string]*remote // by peer id
+	remotes   map[string]*remote          // by peer id
+	kicked    *lru.LRU[string, time.Time] // by peer id, until when
 	pings     map[uint64]*relayedPing
 	pingSeq   uint64
 	toDial    []*pair // in order
@@ -165,6 +166,10 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		mesh:      newMesh(n, cfg.Cells, cfg.CellSize),
 	}
 	r.cellsOff.Store(cfg.Cells == CellsOff)
+	var err error
+	if r.kicked, err = lru.NewLRU[string, time.Time](maxKicked, nil); err != nil {
+		panic(err) // the size is a positive constant
+	}
 	return r
 }
 

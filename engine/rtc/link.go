@@ -26,12 +26,14 @@ type link struct {
 	mu     sync.Mutex
 	dc     *datachannel.DataChannel // once open
 	ended  bool
+	stage  string // when it ended
 	reason error
 }
 
 var (
 	errNotOpen = errors.New("data channel is not open")
 	errRemote  = errors.New("closed by the remote peer, or lost")
+	errTooLong = errors.New("a message is longer than can be received")
 )
 
 func (l *link) answer(ctx context.Context, offer string) (string, error) {
@@ -147,6 +149,11 @@ func (l *link) read(dc *datachannel.DataChannel) {
 		n, text, err := dc.ReadDataChannel(buf)
 		switch {
 		case errors.Is(err, io.ErrShortBuffer):
+			if !skip(dc) {
+				l.end(errTooLong)
+				l.h.LinkClosed(l.why())
+				return
+			}
 			l.h.LinkJunk(engine.JunkLong)
 		case err != nil:
 			l.end(errRemote)
@@ -158,6 +165,18 @@ func (l *link) read(dc *datachannel.DataChannel) {
 			l.h.LinkFrame(buf[:n])
 		}
 	}
+}
+
+// skipped is what messages that are too long are read into, to be rid of them: a
+// short buffer leaves them where they are. SCTP's receive buffer of 1 MiB bounds what
+// can come as one.
+var skipped = sync.Pool{New: func() any { return new([1<<20 + maxMessage]byte) }}
+
+func skip(dc *datachannel.DataChannel) bool {
+	into := skipped.Get().(*[1<<20 + maxMessage]byte)
+	defer skipped.Put(into)
+	_, _, err := dc.ReadDataChannel(into[:])
+	return !errors.Is(err, io.ErrShortBuffer) // another one comes again
 }
 
 func (l *link) stateChanged(s webrtc.PeerConnectionState) {
@@ -219,7 +238,7 @@ func (l *link) end(reason error) {
 		l.mu.Unlock()
 		return
 	}
-	l.ended, l.reason = true, reason
+	l.ended, l.reason, l.stage = true, reason, l.stageNow()
 	reading := l.dc != nil
 	l.transport.wg.Add(1)
 	l.mu.Unlock()
@@ -230,6 +249,30 @@ func (l *link) end(reason error) {
 			l.h.LinkClosed(reason)
 		}
 	}()
+}
+
+// Stage implements engine.Staged.
+func (l *link) Stage() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return l.stage
+	}
+	return l.stageNow()
+}
+
+// stageNow needs the lock.
+func (l *link) stageNow() string {
+	dtls := l.pc.SCTP().Transport()
+	switch {
+	case l.dc != nil:
+		return "open"
+	case dtls.State() == webrtc.DTLSTransportStateConnected:
+		return "channel"
+	case dtls.State() == webrtc.DTLSTransportStateConnecting:
+		return "dtls"
+	}
+	return "ice"
 }
 
 // discard closes a link that the handler was not told of.
