@@ -23,7 +23,8 @@ import (
 // Events at `{path}/rooms/{room}/events`, POST to
 // `{path}/rooms/{room}/channels/{channel}`, who is there at `{path}/rooms/{room}`,
 // and tickets at `{path}/rooms/{room}/tickets`; and the JavaScript client at
-// `{path}/client.js`, with its types at `{path}/client.d.ts`. Requests for other
+// `{path}/client.js`, with its types at `{path}/client.d.ts`; and, where it is
+// turned on, the monitor page at `{path}/`. Requests for other
 // paths go to the next handler.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
@@ -55,6 +56,11 @@ type Handler struct {
 	// Bounds on what the clients of this site can use. Those on single sessions
 	// hold from their next connection on; the rate holds at once.
 	Limits Limits `json:"limits,omitzero"`
+
+	// Whether there is a page at the path itself on which people watch the rooms:
+	// the mesh, how its links are, sessions, relays and transfers. It shows a room
+	// to whoever may enter that. Default: false, 404.
+	Monitor bool `json:"monitor,omitempty"`
 
 	site  *site
 	claim *claim // of the configuration that the handler is part of
@@ -182,6 +188,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			Message: h.Limits.Message, Pending: h.Limits.Pending,
 			Resume: time.Duration(h.Limits.Resume), Rate: h.Limits.Rate,
 		},
+	}
+	if h.Monitor {
+		h.site.Settings.Monitor = &genosrtc.Monitor{Rooms: h.site.rooms}
 	}
 	h.claim = app.(*App).claim
 	return h.claim.add(h.site, rooms)

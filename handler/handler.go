@@ -19,6 +19,7 @@ import (
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/session"
+	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/web"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	OpenRoom func(name string) (*engine.Room, error)
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
+	// Relays tells how the relays are that rooms are found by. Nil: nobody knows.
+	Relays func() []signaling.RelayStatus
 	// Path is the prefix of all resources: segments of letters, digits and
 	// "-._~", each after a slash. Default "/genosrtc".
 	Path string
@@ -51,6 +54,8 @@ type Config struct {
 type Handler struct {
 	engine   *engine.Node
 	openRoom func(string) (*engine.Room, error)
+	relays   func() []signaling.RelayStatus
+	monitor  *monitor
 	path     string
 	clientIP func(*http.Request) string
 	log      *slog.Logger
@@ -97,7 +102,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, relays: cfg.Relays, monitor: newMonitor(), path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		held:  make(map[*held]struct{}),
@@ -124,6 +129,10 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/events", h.serveGraphEvents)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}", h.serveNode)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}/edges/{target}", h.serveEdge)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/monitor", h.monitored(h.servePicture))
+	h.mux.HandleFunc(h.path+"/{$}", h.monitored(h.serveMonitor))
+	h.mux.HandleFunc(h.path+"/monitor.js", h.monitored(newScript(web.MonitorJS, "text/javascript; charset=utf-8").ServeHTTP))
+	h.mux.HandleFunc(h.path+"/monitor.css", h.monitored(newScript(web.MonitorCSS, "text/css; charset=utf-8").ServeHTTP))
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.Relay != nil {

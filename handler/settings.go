@@ -22,6 +22,8 @@ type Settings struct {
 	Origins []string
 	Auth    Auth
 	Limits  Limits
+	// Monitor is the monitor page. Nil: there is none, and 404 in its place.
+	Monitor *Monitor
 }
 
 // Limits bound what clients can make the handler hold. A zero field means its
@@ -73,6 +75,7 @@ type settings struct {
 	// crossOrigin judges what is not safe to do in another site's name.
 	crossOrigin *http.CrossOriginProtection
 	limits      Limits
+	monitor     *Monitor
 }
 
 // Configure replaces the settings. Those of Auth and the rate hold for sessions
@@ -81,7 +84,7 @@ type settings struct {
 // next connection on. It fails, and changes nothing, if an origin is not valid.
 func (h *Handler) Configure(s Settings) error {
 	set := &settings{
-		rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults(),
+		rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults(), monitor: s.Monitor,
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
 	for _, o := range s.Origins {
