@@ -86,7 +86,9 @@ type PictureTransfer struct {
 
 // Traffic is what has passed through a room since it was opened.
 type Traffic struct {
-	Messages, MessageBytes uint64 // of seats and remote peers, each counted once
+	// Messages of seats count once, and of remote peers once for each hosted peer that
+	// they came to: what a page says to all comes to each of these by a link of its own.
+	Messages, MessageBytes uint64
 	TransferBytes          uint64 // of seats' transfers, each counted once
 	LinkIn, LinkOut        uint64 // bytes of frames on links
 }

@@ -1,6 +1,6 @@
 // Where the peers are drawn: forces hold cells together and apart from each other.
 
-import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY, type Simulation } from 'd3-force'
+import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY, type Force, type Simulation } from 'd3-force'
 import { linkHealth, sessionHealth, type Health, type Link, type Peer, type Picture } from './picture.ts'
 
 /** Node is a peer, or the middle of a cell, which nobody sees. */
@@ -31,6 +31,13 @@ export interface Edge {
 	strength: number
 }
 
+/** among has a force be between some of the nodes only. */
+function among(which: (n: Node) => boolean, force: Force<Node, Edge>): Force<Node, Edge> {
+	return Object.assign((alpha: number) => force(alpha), {
+		initialize: (nodes: Node[], random: () => number) => force.initialize?.(nodes.filter(which), random),
+	})
+}
+
 export class Layout {
 	nodes: Node[] = []
 	edges: Edge[] = []
@@ -44,19 +51,30 @@ export class Layout {
 		.strength(e => e.strength)
 
 	constructor(moved: () => void) {
+		const cells = (n: Node) => !n.peer
+		const peers = (n: Node) => n.peer !== null
 		this.#forces = forceSimulation<Node, Edge>([])
 			.force('links', this.#links)
-			.force(
-				'charge',
-				forceManyBody<Node>()
-					.strength(n => (n.peer ? -26 : -420))
-					.distanceMax(700),
-			)
-			.force('apart', forceCollide<Node>(n => n.radius + 2.5))
-			.force('x', forceX<Node>(0).strength(0.035))
-			.force('y', forceY<Node>(0).strength(0.05))
+			.force('members', alpha => this.#gather(alpha))
+			.force('cells', among(cells, forceManyBody<Node>().strength(-500)))
+			.force('cells apart', among(cells, forceCollide<Node>(n => n.radius + 9).iterations(2)))
+			.force('peers', among(peers, forceManyBody<Node>().strength(n => (n.cell >= 0 ? -9 : -60)).distanceMax(400)))
+			.force('peers apart', among(peers, forceCollide<Node>(n => n.radius + 2.5)))
+			.force('x', forceX<Node>(0).strength(n => (n.cell < 0 || !n.peer ? 0.05 : 0)))
+			.force('y', forceY<Node>(0).strength(n => (n.cell < 0 || !n.peer ? 0.07 : 0)))
 			.velocityDecay(0.5)
 			.on('tick', moved)
+	}
+
+	/** gather pulls members towards the middle of their cells. */
+	#gather(alpha: number): void {
+		for (const [cell, members] of this.cells) {
+			const middle = this.#byId.get(`cell ${cell}`)!
+			for (const m of members) {
+				m.vx += (middle.x - m.x) * 0.35 * alpha
+				m.vy += (middle.y - m.y) * 0.35 * alpha
+			}
+		}
 	}
 
 	/** show takes a picture. Who stays, stays where he is. */
@@ -118,7 +136,7 @@ export class Layout {
 		const known = new Set(edges.map(e => `${e.source.id} ${e.target.id}`))
 		for (const [cell, members] of this.cells) {
 			const middle = this.#byId.get(`cell ${cell}`)!
-			for (const m of members) add('anchor', middle, m, 14 + 5 * Math.sqrt(members.length), 0.5)
+			middle.radius = 14 + 7 * Math.sqrt(members.length)
 			if (members.length > 40) continue // nothing would be seen
 			members.forEach((a, i) => {
 				for (const b of members.slice(i + 1)) {
@@ -130,7 +148,7 @@ export class Layout {
 		for (const c of p.cells?.list ?? []) {
 			for (const up of c.up ?? []) {
 				const [middle, other] = [this.#byId.get(`cell ${c.cell}`), this.#byId.get(`cell ${up}`)]
-				if (middle && other) add('anchor', middle, other, 110, up === c.cell + 1 ? 0.25 : 0.02)
+				if (middle && other) add('anchor', middle, other, middle.radius + other.radius + 30, up === c.cell + 1 ? 0.2 : 0.01)
 				const [a, b] = [this.#byId.get(c.bridge), this.#byId.get(p.cells!.list.find(o => o.cell === up)?.bridge ?? '')]
 				if (a && b) add('bridge', a, b, 0, 0)
 			}

@@ -8,7 +8,7 @@ const MOST = 60 // rows of a list
 interface Cell {
 	text: string
 	title?: string
-	kind?: 'id' | 'number' | 'progress' | 'dot'
+	kind?: 'id' | 'number' | 'progress' | 'state'
 	value?: number // of progress, from 0 to 1
 }
 
@@ -74,8 +74,8 @@ function fill(tr: HTMLTableRowElement, row: Row): void {
 			bar.title = cell.text
 			return
 		}
-		if (cell.kind === 'dot' && td.childElementCount === 0) td.append(element('span', 'dot', ''), '')
-		const text = cell.kind === 'dot' ? td.lastChild! : td
+		if (cell.kind === 'state' && td.childElementCount === 0) td.append(element('span', 'dot', ''), '')
+		const text = cell.kind === 'state' ? td.lastChild! : td
 		if (text.textContent !== cell.text) text.textContent = cell.text
 		td.title = cell.title ?? ''
 	})
@@ -133,7 +133,7 @@ export function lists(): (picture: Picture) => void {
 					return [
 						{
 							health,
-							cells: [id(peer), { text: state, kind: 'dot' }, { text: s.identity }, time(s.roundTrip), size(s.waiting), size(s.underWay)],
+							cells: [id(peer), { text: state, kind: 'state' }, { text: s.identity }, time(s.roundTrip), size(s.waiting), size(s.underWay)],
 						},
 					]
 				})
@@ -150,7 +150,7 @@ export function lists(): (picture: Picture) => void {
 						cells: [
 							id(p.peers[l.hosted]!.peer),
 							id(p.peers[l.remote]!.peer),
-							{ text: state, kind: 'dot' },
+							{ text: state, kind: 'state' },
 							time(l.roundTrip),
 							size(l.waiting),
 							size(l.underWay),
@@ -165,7 +165,7 @@ export function lists(): (picture: Picture) => void {
 		relays.show(
 			p.relays.map(r => ({
 				health: r.state === 'connected' ? 'good' : r.state === 'connecting' ? 'slow' : 'bad',
-				cells: [{ text: r.relay === 'local' ? 'this server' : r.relay, kind: 'id' }, { text: r.state, kind: 'dot' }, number(duration(p.time - r.since))],
+				cells: [{ text: r.relay === 'local' ? 'this server' : r.relay, kind: 'id' }, { text: r.state, kind: 'state' }, number(duration(p.time - r.since))],
 			})),
 			p.relays.length,
 		)

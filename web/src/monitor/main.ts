@@ -103,7 +103,7 @@ function tiles(p: Picture, rate: Rates | null): void {
 	const list: [string, string][] = [
 		[count(p.totals.peers), `peers: ${[...part(kinds.server, 'server'), ...part(kinds.session, 'session'), ...part(kinds.browser, 'browser')].join(', ')}`],
 		[count(p.totals.links), `links of this server${opening > 0 ? `, ${opening} opening` : ''}`],
-		[p.cells ? count(p.cells.knownCells) : 'no', p.cells ? `cells of ${p.cells.cellSize}${p.cells.mixed ? ', mixed room' : ''}` : 'cells: full mesh'],
+		[p.cells ? count(p.cells.knownCells) : 'full mesh', p.cells ? `cells of ${p.cells.cellSize}${p.cells.mixed ? ', mixed room' : ''}` : 'no cells'],
 		[rate ? `${count(rate.messages)}/s` : '–', `messages, ${count(p.traffic.messages)} so far`],
 		[through === null ? '–' : `${bytes(through)}/s`, `of payload, ${bytes(p.traffic.messageBytes + p.traffic.transferBytes)} so far`],
 		[p.roundTrip ? trip(p.roundTrip.median) : '–', p.roundTrip ? `round trip, 95 % below ${trip(p.roundTrip.p95)}` : 'round trip'],

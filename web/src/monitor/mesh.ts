@@ -22,7 +22,10 @@ export class Mesh {
 	// What is seen of the plane: its middle, and how many pixels a unit has.
 	#view = { x: 0, y: 0, scale: 0 }
 
+	readonly #section: HTMLElement
+
 	constructor(section: HTMLElement) {
+		this.#section = section
 		this.#canvas = section.querySelector('canvas')!
 		this.#context = this.#canvas.getContext('2d')!
 		this.#empty = section.querySelector('.empty')!
@@ -46,7 +49,8 @@ export class Mesh {
 		this.#canvas.setAttribute('aria-label', `The mesh of ${peers} peers, of which the server has ${links} links. The lists below tell the same.`)
 		Object.assign(this.#canvas.dataset, { nodes, edges: this.#layout.edges.filter(e => e.kind !== 'anchor').length })
 		this.#empty.hidden = peers > 1
-		this.#empty.textContent = `Nobody but the server is in ${p.room}. Open a page with gdb('${p.room}', { rtc: true }) that uses this server's relay, or connect a client.`
+		this.#empty.textContent = `Nobody but the server is in “${p.room}”. Open a page with gdb('${p.room}', { rtc: true }) that uses this server's relay, or connect a client.`
+		this.#section.toggleAttribute('data-cells', p.cells !== undefined)
 		this.#soon()
 	}
 
@@ -139,8 +143,8 @@ export class Mesh {
 				break
 			case 'bridge':
 				c.strokeStyle = colour('bridge')
-				c.globalAlpha = near ? 1 : 0.45
-				c.lineWidth = 1.4
+				c.globalAlpha = near ? 1 : 0.3
+				c.lineWidth = 1.2
 				break
 			case 'session':
 				c.strokeStyle = colour(e.health === 'good' ? 'session' : HEALTH[e.health])
@@ -182,7 +186,7 @@ export class Mesh {
 			c.arc(n.x, n.y, n.radius + 2.8, 0, 2 * Math.PI)
 			c.stroke()
 		}
-		if (this.#layout.nodes.length < 40) {
+		if (this.#picture!.peers.length < 40) {
 			c.fillStyle = colour('soft')
 			c.globalAlpha = 1
 			c.font = `${11 / scale}px system-ui, sans-serif`
@@ -269,22 +273,31 @@ function polygon(c: CanvasRenderingContext2D, n: Node, corners: number): void {
 }
 
 function legend(list: HTMLElement): void {
-	const signs: [string, string][] = [
-		['<path d="M11 1 17.5 4.5v7L11 15 4.5 11.500v-7z" style="fill:var(--server)"/>', 'server'],
-		['<path d="M6 3h10v10H6z" style="fill:var(--session)"/>', 'session'],
-		['<circle cx="11" cy="8" r="5.500" style="fill:var(--browser)"/>', 'browser'],
-		['<circle cx="11" cy="8" r="6" style="fill:none;stroke:var(--bridge);stroke-width:2"/>', 'bridge of a cell'],
-		['<path d="M0 8h22" style="stroke:var(--good);stroke-width:3"/>', 'link'],
-		['<path d="M0 8h22" style="stroke:var(--slow);stroke-width:3"/>', 'slow'],
-		['<path d="M0 8h22" style="stroke:var(--bad);stroke-width:3"/>', 'silent'],
-		['<path d="M0 8h22" style="stroke:var(--faint);stroke-width:3;stroke-dasharray:4 4"/>', 'opening, or away'],
-		['<path d="M0 8h22" style="stroke:var(--session);stroke-width:2"/>', "client's connection"],
-		['<path d="M0 8h22" style="stroke:var(--bridge);stroke-width:2"/>', 'between cells, by the roster'],
+	const line = 'M0 8h22'
+	const signs: [string, string, string][] = [
+		['M11 1 17.5 4.5v7L11 15 4.5 11.5v-7z', 'solid server', 'server'],
+		['M6 3h10v10H6z', 'solid session', 'session'],
+		[circle(5.5), 'solid browser', 'browser'],
+		[circle(6), 'bridge of-cells', 'bridge of a cell'],
+		[line, 'good', 'link'],
+		[line, 'slow', 'slow'],
+		[line, 'bad', 'silent'],
+		[line, 'dashed away', 'opening, or away'],
+		[line, 'thin session', "client's connection"],
+		[line, 'thin bridge of-cells', 'between cells, by the roster'],
 	]
-	for (const [sign, name] of signs) {
+	const space = 'http://www.w3.org/2000/svg'
+	for (const [shape, kind, name] of signs) {
+		const svg = document.createElementNS(space, 'svg')
+		svg.setAttribute('viewBox', '0 0 22 16')
+		const path = svg.appendChild(document.createElementNS(space, 'path'))
+		path.setAttribute('d', shape)
+		path.setAttribute('class', kind)
 		const item = document.createElement('li')
-		const svg = new DOMParser().parseFromString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 22 16">${sign}</svg>`, 'image/svg+xml')
-		item.append(document.importNode(svg.documentElement, true), name)
+		if (kind.endsWith('of-cells')) item.className = 'of-cells'
+		item.append(svg, name)
 		list.append(item)
 	}
 }
+
+const circle = (r: number): string => `M${11 - r} 8a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`

@@ -5,6 +5,7 @@ import { bytes, count, trip } from './text.ts'
 import { colour, onTheme } from './theme.ts'
 
 const KEPT = 300 // points, one a second
+const SHOWN = 60 // seconds, at least
 
 interface Line {
 	name: string
@@ -21,6 +22,7 @@ export class Plot {
 		private readonly figure: HTMLElement,
 		private readonly lines: Line[],
 		private readonly text: (value: number) => string,
+		private readonly least: number, // that the axis goes up to
 	) {
 		this.#values = lines.map(() => [])
 		this.#build()
@@ -36,13 +38,18 @@ export class Plot {
 			this.#times.shift()
 			for (const line of this.#values) line.shift()
 		}
+		this.#update()
+	}
+
+	#update(): void {
 		this.#plot?.setData(this.#data())
+		if (this.#plot?.cursor.idx == null) this.#plot?.setLegend({ idx: this.#times.length - 1 })
 	}
 
 	clear(): void {
 		this.#times = []
 		this.#values = this.lines.map(() => [])
-		this.#plot?.setData(this.#data())
+		this.#update()
 	}
 
 	#data = (): uPlot.AlignedData => [this.#times, ...this.#values]
@@ -65,10 +72,13 @@ export class Plot {
 				width: this.#width(),
 				height: 130,
 				cursor: { y: false, drag: { x: false, y: false } },
-				legend: { live: true },
-				scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+				legend: { markers: { fill: (_, i) => colour(this.lines[i - 1]?.colour ?? 'faint') } },
+				scales: {
+					x: { range: (_, first, last) => [Math.min(first, last - SHOWN), last] },
+					y: { range: (_, __, most) => [0, Math.max(this.least, most * 1.1)] },
+				},
 				axes: [
-					{ ...axis, size: 24, space: 70, values: (_, at) => at.map(t => new Date(t * 1000).toLocaleTimeString('en-GB')) },
+					{ ...axis, size: 24, space: 80, incrs: [5, 10, 15, 20, 30, 60, 120], values: (_, at) => at.map(t => new Date(t * 1000).toLocaleTimeString('en-GB')) },
 					{ ...axis, size: 64, space: 28, values: (_, at) => at.map(this.text) },
 				],
 				series: [
@@ -92,7 +102,7 @@ export class Plot {
 }
 
 export const messagesPlot = (figure: HTMLElement): Plot =>
-	new Plot(figure, [{ name: 'messages', colour: 'accent' }], v => `${count(v)}/s`)
+	new Plot(figure, [{ name: 'messages', colour: 'accent' }], v => `${count(v)}/s`, 5)
 
 export const bytesPlot = (figure: HTMLElement): Plot =>
 	new Plot(
@@ -104,6 +114,7 @@ export const bytesPlot = (figure: HTMLElement): Plot =>
 			{ name: 'links out', colour: 'slow' },
 		],
 		v => `${bytes(v)}/s`,
+		1000,
 	)
 
 export const latencyPlot = (figure: HTMLElement): Plot =>
@@ -114,4 +125,5 @@ export const latencyPlot = (figure: HTMLElement): Plot =>
 			{ name: '95th percentile', colour: 'slow' },
 		],
 		trip,
+		5,
 	)

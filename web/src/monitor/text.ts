@@ -1,19 +1,19 @@
 // Numbers as people read them.
 
 export function bytes(n: number): string {
-	const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+	const units = ['B', 'kB', 'MB', 'GB', 'TB']
 	let unit = 0
-	while (n >= 1024 && unit < units.length - 1) {
-		n /= 1024
+	while (n >= 1000 && unit < units.length - 1) {
+		n /= 1000
 		unit++
 	}
-	return `${n >= 100 || unit === 0 ? Math.round(n) : n.toFixed(1)} ${units[unit]}`
+	return `${n >= 100 || unit === 0 || Number.isInteger(n) ? Math.round(n) : n.toFixed(1)} ${units[unit]}`
 }
 
 export const count = (n: number): string =>
 	n >= 100 || Number.isInteger(n) ? Math.round(n).toLocaleString('en') : n.toFixed(1)
 
-export const trip = (ms: number): string => (ms >= 100 ? `${Math.round(ms)} ms` : ms >= 10 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(2)} ms`)
+export const trip = (ms: number): string => (ms >= 100 ? `${Math.round(ms)} ms` : ms >= 10 ? `${ms.toFixed(1)} ms` : ms === 0 ? '0 ms' : `${ms.toFixed(2)} ms`)
 
 export function duration(ms: number): string {
 	const s = Math.max(0, Math.floor(ms / 1000))
