@@ -1,5 +1,5 @@
 // Package handler serves GenosRTC over net/http: sessions on WebSockets, rooms as
-// Server-Sent Events and by POST, the relay's endpoint, and the JavaScript client.
+// Server-Sent Events and by POST, the relay's endpoint, the JavaScript client, and the monitor page.
 // It knows nothing of Caddy.
 package handler
 
@@ -130,6 +130,7 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}", h.serveNode)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}/edges/{target}", h.serveEdge)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/monitor", h.monitored(h.servePicture))
+	h.mux.HandleFunc(h.path, h.monitored(http.RedirectHandler(h.path+"/", http.StatusPermanentRedirect).ServeHTTP))
 	h.mux.HandleFunc(h.path+"/{$}", h.monitored(h.serveMonitor))
 	h.mux.HandleFunc(h.path+"/monitor.js", h.monitored(newScript(web.MonitorJS, "text/javascript; charset=utf-8").ServeHTTP))
 	h.mux.HandleFunc(h.path+"/monitor.css", h.monitored(newScript(web.MonitorCSS, "text/css; charset=utf-8").ServeHTTP))

@@ -164,3 +164,16 @@ func TestMonitorTakesOnePicture(t *testing.T) {
 		t.Errorf("%d pictures are kept, want %d", n, maxPictures)
 	}
 }
+
+// Without its slash the page's address leads to it.
+func TestMonitorWithoutSlash(t *testing.T) {
+	s := serve(t, Config{Settings: Settings{Monitor: &Monitor{}}})
+	a := get(t, s.server.URL+"/genosrtc", nil)
+	if a.status/100 != 3 || a.header.Get("Location") != "/genosrtc/" {
+		t.Errorf("%d to %q", a.status, a.header.Get("Location"))
+	}
+	if err := s.h.Configure(Settings{}); err != nil {
+		t.Fatal(err)
+	}
+	get(t, s.server.URL+"/genosrtc", nil).want(http.StatusNotFound)
+}

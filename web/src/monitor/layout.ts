@@ -31,6 +31,9 @@ export interface Edge {
 	strength: number
 }
 
+/** FEW peers have room, and their names beside them. */
+export const FEW = 40
+
 /** among has a force be between some of the nodes only. */
 function among(which: (n: Node) => boolean, force: Force<Node, Edge>): Force<Node, Edge> {
 	return Object.assign((alpha: number) => force(alpha), {
@@ -56,12 +59,12 @@ export class Layout {
 		this.#forces = forceSimulation<Node, Edge>([])
 			.force('links', this.#links)
 			.force('members', alpha => this.#gather(alpha))
-			.force('cells', among(cells, forceManyBody<Node>().strength(-500)))
+			.force('cells', among(cells, forceManyBody<Node>().strength(-260)))
 			.force('cells apart', among(cells, forceCollide<Node>(n => n.radius + 9).iterations(2)))
-			.force('peers', among(peers, forceManyBody<Node>().strength(n => (n.cell >= 0 ? -9 : -60)).distanceMax(400)))
+			.force('peers', among(peers, forceManyBody<Node>().strength(n => (n.cell >= 0 ? -16 : this.nodes.length < FEW ? -700 : -60)).distanceMax(500)))
 			.force('peers apart', among(peers, forceCollide<Node>(n => n.radius + 2.5)))
-			.force('x', forceX<Node>(0).strength(n => (n.cell < 0 || !n.peer ? 0.05 : 0)))
-			.force('y', forceY<Node>(0).strength(n => (n.cell < 0 || !n.peer ? 0.07 : 0)))
+			.force('x', forceX<Node>(0).strength(n => (n.cell < 0 || !n.peer ? 0.045 : 0)))
+			.force('y', forceY<Node>(0).strength(n => (n.cell < 0 || !n.peer ? 0.09 : 0)))
 			.velocityDecay(0.5)
 			.on('tick', moved)
 	}
@@ -71,8 +74,8 @@ export class Layout {
 		for (const [cell, members] of this.cells) {
 			const middle = this.#byId.get(`cell ${cell}`)!
 			for (const m of members) {
-				m.vx += (middle.x - m.x) * 0.35 * alpha
-				m.vy += (middle.y - m.y) * 0.35 * alpha
+				m.vx += (middle.x - m.x) * 0.22 * alpha
+				m.vy += (middle.y - m.y) * 0.22 * alpha
 			}
 		}
 	}
@@ -90,7 +93,7 @@ export class Layout {
 			const n = known ?? { id, peer, cell, radius: 0, x: (near?.x ?? 0) + far * Math.cos(turn), y: (near?.y ?? 0) + far * Math.sin(turn), vx: 0, vy: 0 }
 			n.peer = peer
 			n.cell = cell
-			n.radius = !peer ? 0 : peer.kind === 'server' ? 10 : peer.bridge ? 6.5 : 5
+			n.radius = !peer ? n.radius : peer.kind === 'server' ? 10 : peer.bridge ? 7 : p.peers.length < FEW || byCells ? 6.5 : 5
 			this.#byId.set(id, n)
 			return n
 		}
@@ -120,8 +123,8 @@ export class Layout {
 		const edges: Edge[] = []
 		const add = (kind: Edge['kind'], source: Node, target: Node, distance: number, strength: number, health: Health = 'good', link?: Link) =>
 			edges.push({ kind, source, target, distance, strength, health, link })
-		const few = peers.length < 40
-		const near = few ? 90 : 60
+		const few = peers.length < FEW
+		const near = few ? 130 : 60
 		const server = peers[0]!
 		for (const n of peers) {
 			const session = n.peer!.session
@@ -136,7 +139,7 @@ export class Layout {
 		const known = new Set(edges.map(e => `${e.source.id} ${e.target.id}`))
 		for (const [cell, members] of this.cells) {
 			const middle = this.#byId.get(`cell ${cell}`)!
-			middle.radius = 14 + 7 * Math.sqrt(members.length)
+			middle.radius = 16 + 9 * Math.sqrt(members.length)
 			if (members.length > 40) continue // nothing would be seen
 			members.forEach((a, i) => {
 				for (const b of members.slice(i + 1)) {

@@ -1,6 +1,6 @@
 // The picture of the mesh: cells as coloured groups, peers by kind, links by kind and health.
 
-import { Layout, type Edge, type Node } from './layout.ts'
+import { FEW, Layout, type Edge, type Node } from './layout.ts'
 import { linkHealth, sessionHealth, type Health, type Picture } from './picture.ts'
 import { bytes, count, duration, trip } from './text.ts'
 import { cellColour, colour, onTheme } from './theme.ts'
@@ -186,7 +186,7 @@ export class Mesh {
 			c.arc(n.x, n.y, n.radius + 2.8, 0, 2 * Math.PI)
 			c.stroke()
 		}
-		if (this.#picture!.peers.length < 40) {
+		if (this.#picture!.peers.length < FEW) {
 			c.fillStyle = colour('soft')
 			c.globalAlpha = 1
 			c.font = `${11 / scale}px system-ui, sans-serif`
