@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"weak"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
@@ -39,7 +40,7 @@ type monitor struct {
 
 // picture is what a room looked like at a time.
 type picture struct {
-	room *engine.Room
+	room weak.Pointer[engine.Room] // of that name, which may be opened anew
 	at   time.Time
 	json []byte
 }
@@ -54,7 +55,7 @@ func newMonitor() *monitor {
 
 // picture returns one of a room that is new enough, and takes it if there is none.
 func (m *monitor) picture(h *Handler, room *engine.Room) ([]byte, error) {
-	if p, ok := m.pictures.Get(room.Name()); ok && p.room == room && time.Since(p.at) < pictureLife {
+	if p, ok := m.pictures.Get(room.Name()); ok && p.room == weak.Make(room) && time.Since(p.at) < pictureLife {
 		return p.json, nil
 	}
 	taken, err, _ := m.taking.Do(room.Name(), func() (any, error) {
@@ -65,7 +66,7 @@ func (m *monitor) picture(h *Handler, room *engine.Room) ([]byte, error) {
 		}
 		data, err := json.Marshal(h.documentPicture(room.Name(), p))
 		if err == nil {
-			m.pictures.Add(room.Name(), picture{room, at, data})
+			m.pictures.Add(room.Name(), picture{weak.Make(room), at, data})
 		}
 		return data, err
 	})

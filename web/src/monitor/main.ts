@@ -55,6 +55,7 @@ function open(name: string, credentials: Credentials = {}): void {
 		refused: asked => {
 			page.hidden = true
 			state('refused', 'Not let in')
+			find<HTMLInputElement>('name').value = name // for who keeps passwords
 			find('refusal').textContent = sentence(asked.detail)
 			find('by-password').hidden = !asked.password
 			find('by-token').hidden = !asked.token

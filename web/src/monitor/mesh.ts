@@ -67,13 +67,14 @@ export class Mesh {
 	#fit(width: number, height: number): void {
 		let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity]
 		for (const n of this.#layout.nodes) {
-			left = Math.min(left, n.x)
-			right = Math.max(right, n.x)
-			top = Math.min(top, n.y)
-			bottom = Math.max(bottom, n.y)
+			const round = n.peer ? n.radius : n.radius + 12 // the ground of a cell
+			left = Math.min(left, n.x - round)
+			right = Math.max(right, n.x + round)
+			top = Math.min(top, n.y - round)
+			bottom = Math.max(bottom, n.y + round)
 		}
 		if (left > right) return
-		const scale = Math.min(1.8, (width - 2 * MARGIN) / (right - left + 20), (height - 2 * MARGIN) / (bottom - top + 20))
+		const scale = Math.min(1.8, (width - 2 * MARGIN) / (right - left), (height - 2 * MARGIN) / (bottom - top))
 		const to = { x: (left + right) / 2, y: (top + bottom) / 2, scale }
 		const v = this.#view
 		const part = v.scale === 0 ? 1 : 0.15
