@@ -67,6 +67,13 @@ const shoot = async (name, room, seconds = 8) => {
   }
 }
 
+/** talk has pages say something, for the pictures, until what it returns is called. */
+function talk(pages) {
+  const say = () => pages[Math.floor(Math.random() * pages.length)].send('chat', { random: Math.ceil(Math.random() * 3000) })
+  const talking = setInterval(() => say().catch(() => {}), 100)
+  return () => clearInterval(talking)
+}
+
 test('a room with three pages and two sessions', async t => {
   const pages = await Promise.all([1, 2, 3].map(n => here.page('demo', { label: `page ${n}`, channels: ['chat'] })))
   const clients = [await here.client('demo', 'json'), await here.client('demo', 'msgpack')]
@@ -103,8 +110,8 @@ test('a room with three pages and two sessions', async t => {
     await page.locator('#transfers progress').waitFor({ state: 'detached' })
     for (const s of [from, to]) s.say({ op: 'leave' })
   })
-  const talking = setInterval(() => pages[1].send('chat', { value: 'x'.repeat(Math.random() * 4000) }).catch(() => {}), 150)
-  await shoot('3', 'demo').finally(() => clearInterval(talking))
+  const stop = talk(pages)
+  await shoot('3', 'demo').finally(stop)
   await check(t, 'who leaves disappears', async () => {
     await pages[2].close()
     await until('five are left', async () => (await nodes(page)) === 5)
@@ -154,7 +161,7 @@ test('an empty room, one with a password, one that is not there, and a lost conn
 })
 
 test('a room of 300 peers', async t => {
-  const pages = await fill(here, 'crowd', 3, { cells: { cellSize: 10 } })
+  const pages = await fill(here, 'crowd', 3, { cells: { cellSize: 10 }, channels: ['chat'] })
   const clients = await Promise.all(Array.from({ length: 20 }, () => here.client('crowd', 'msgpack')))
   const crowd = await announcers('crowd', 276)
   try {
@@ -172,7 +179,8 @@ test('a room of 300 peers', async t => {
       assert.ok(busy - idle < (process.env.SERVER_CMD ? 0.05 : 0.5), `the monitor takes ${percent(busy - idle)} of a core`)
     })
     assert.deepEqual(page.complaints, [])
-    await shoot('300', 'crowd', 12)
+    const stop = talk(pages)
+    await shoot('300', 'crowd', 12).finally(stop)
   } finally {
     crowd.close()
     for (const c of clients) c.say({ op: 'leave' })
@@ -207,9 +215,12 @@ async function cpu(seconds) {
   return ((await ticks()) - before) / 100 / seconds
 }
 
-/** announcers are peers that say no more than that they are there, as one of other cells seems to the server. */
+/**
+ * announcers are peers that say no more than that they are there, as one of other cells seems to the server.
+ * Their ids do not begin as those of servers do, who would be dialled.
+ */
 async function announcers(database, count) {
-  const ids = Array.from({ length: count }, () => randomId(20))
+  const ids = Array.from({ length: count }, () => `P${randomId(19)}`)
   const topic = rootTopic(`app-sync-${database}`)
   const socket = new WebSocket(here.server.relay)
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
