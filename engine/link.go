@@ -190,6 +190,7 @@ func (l *link) LinkFrame(b []byte) {
 	c := &l.room.node.counters
 	c.framesIn.Add(1)
 	c.bytesIn.Add(uint64(len(b)))
+	l.room.traffic.linkIn.Add(uint64(len(b)))
 	l.heard.Store(l.room.now().UnixNano())
 	stale := l.assembler.Stale()
 	m, progress, err := l.assembler.Push(b)
@@ -276,6 +277,7 @@ func (l *link) sendNow(channel string) {
 func (l *link) sent(bytes int) {
 	l.room.node.counters.framesOut.Add(1)
 	l.room.node.counters.bytesOut.Add(uint64(bytes))
+	l.room.traffic.linkOut.Add(uint64(bytes))
 }
 
 func (l *link) farewell() { l.sendNow(channelLeave) }

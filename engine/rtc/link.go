@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
@@ -212,6 +213,16 @@ func (l *link) Buffered() int {
 		return 0
 	}
 	return int(dc.BufferedAmount())
+}
+
+// RoundTrip implements engine.Link. It is that of the last connectivity check (RFC
+// 7675), of which there is one every few seconds, so that it is new on an idle link too.
+func (l *link) RoundTrip() time.Duration {
+	pair, ok := l.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	return time.Duration(pair.CurrentRoundTripTime * float64(time.Second))
 }
 
 // WakeAt implements engine.Link.
