@@ -49,8 +49,7 @@ type link struct {
 	opening     atomic.Bool  // counts as a handshake
 	unsent      bool         // messages of the engine's own were left; after the end
 
-	negotiating atomic.Int32
-	negotiation sync.Mutex // held while a description is answered: one at a time
+	media negotiation
 
 	mu        sync.Mutex
 	transport Link
@@ -70,6 +69,7 @@ func newLink(r *Room, p *pair) *link {
 	pending := r.node.limits.Load().LinkPending
 	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{Inflated: maxContent})}
 	l.out, l.unconfirmed.limit = newOutbox(l, pending), pending
+	l.media.link = l
 	l.opening.Store(true)
 	r.tasks.Add(1) // until finish
 	return l
@@ -133,6 +133,7 @@ func (l *link) finish(err error) {
 	pongs := l.pongs
 	l.pongs = nil
 	l.mu.Unlock()
+	l.media.end()
 	l.release()
 	l.room.node.links.Add(-1)
 	left := l.leftover()

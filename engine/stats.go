@@ -118,6 +118,7 @@ type RoomStats struct {
 	Waiting       int
 	Transfers     int // under way
 	TransferBytes int // of them, kept for peers behind links
+	Streams       int // of audio and video, by seats
 }
 
 // Used tells whether the room has seats, also such as wait for their next
@@ -131,7 +132,7 @@ func (r *Room) Used() bool {
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled, Streams: len(r.streams)}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++

@@ -43,11 +43,14 @@ func videoCodecs() []webrtc.RTPCodecParameters {
 		}
 	}
 	for i := range codecs {
-		codecs[i].RTCPFeedback = []webrtc.RTCPFeedback{
-			{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"},
-		}
+		codecs[i].RTCPFeedback = videoFeedback()
 	}
 	return codecs
+}
+
+// videoFeedback is what a viewer may ask for: a packet again, or a keyframe.
+func videoFeedback() []webrtc.RTCPFeedback {
+	return []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
 }
 
 func codec(mime string, clock uint32, channels uint16, format string, payload webrtc.PayloadType) webrtc.RTPCodecParameters {
@@ -71,10 +74,10 @@ func mediaOptions() (func(*webrtc.API), func(*webrtc.API), error) {
 			}
 		}
 		engine.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBTransportCC}, kind)
-		for _, uri := range []string{sdp.TransportCCURI, sdp.SDESMidURI} {
-			if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, kind); err != nil {
-				return nil, nil, fmt.Errorf("register %s: %w", uri, err)
-			}
+		// What we send has no numbers for it: there is no encoder of ours to be told.
+		number := webrtc.RTPHeaderExtensionCapability{URI: sdp.TransportCCURI}
+		if err := engine.RegisterHeaderExtension(number, kind, webrtc.RTPTransceiverDirectionRecvonly); err != nil {
+			return nil, nil, fmt.Errorf("register %s: %w", number.URI, err)
 		}
 	}
 	var chain interceptor.Registry
