@@ -50,5 +50,5 @@ func (l *link) onDescription(c Content) {
 		l.room.node.counters.drop("media: bad signal")
 		return
 	}
-	l.media.heard(d)
+	l.negotiate(func(n *negotiation) { n.heard(d) })
 }

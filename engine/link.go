@@ -49,10 +49,9 @@ type link struct {
 	opening     atomic.Bool  // counts as a handshake
 	unsent      bool         // messages of the engine's own were left; after the end
 
-	media negotiation
-
 	mu        sync.Mutex
 	transport Link
+	media     *negotiation // nil: nobody spoke of media
 	closed    bool
 	reason    error
 	pongs     []pongWaiter
@@ -69,7 +68,6 @@ func newLink(r *Room, p *pair) *link {
 	pending := r.node.limits.Load().LinkPending
 	l := &link{room: r, pair: p, assembler: frame.NewReassembler(frame.Limits{Inflated: maxContent})}
 	l.out, l.unconfirmed.limit = newOutbox(l, pending), pending
-	l.media.link = l
 	l.opening.Store(true)
 	r.tasks.Add(1) // until finish
 	return l
@@ -130,10 +128,12 @@ func (l *link) finish(err error) {
 		err = l.reason
 	}
 	l.closed = true
-	pongs := l.pongs
+	pongs, media := l.pongs, l.media
 	l.pongs = nil
 	l.mu.Unlock()
-	l.media.end()
+	if media != nil {
+		media.end()
+	}
 	l.release()
 	l.room.node.links.Add(-1)
 	left := l.leftover()
@@ -250,6 +250,19 @@ func (l *link) LinkJunk(j Junk) { l.room.node.counters.drop("frame: " + string(j
 
 // LinkWritable implements LinkHandler.
 func (l *link) LinkWritable() { l.out.signal() }
+
+// negotiate has f speak of media, unless the link has ended.
+func (l *link) negotiate(f func(*negotiation)) {
+	l.mu.Lock()
+	if l.media == nil && !l.closed {
+		l.media = &negotiation{link: l}
+	}
+	n := l.media
+	l.mu.Unlock()
+	if n != nil {
+		f(n)
+	}
+}
 
 // LinkClosed implements LinkHandler.
 func (l *link) LinkClosed(err error) { l.finish(err) }

@@ -128,7 +128,7 @@ func (r *Room) sendStreams(h *hosted) {
 	streams := r.streamsOf(h)
 	for _, p := range h.pairs {
 		if p.live != nil {
-			p.live.media.send(streams)
+			p.live.negotiate(func(n *negotiation) { n.send(streams) })
 		}
 	}
 }

@@ -362,7 +362,7 @@ func (r *Room) linkOpened(l *link) {
 	r.sendWaiting(p)
 	r.meet(rem)
 	if streams := r.streamsOf(p.h); len(streams) > 0 {
-		l.media.send(streams)
+		l.negotiate(func(n *negotiation) { n.send(streams) })
 	}
 	if r.syncs != nil {
 		r.syncs.linked(l)
