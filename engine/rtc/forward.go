@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 	"golang.org/x/time/rate"
@@ -25,7 +24,7 @@ const keyframeEvery = time.Second
 type Forward struct {
 	remote    *webrtc.TrackRemote
 	local     *webrtc.TrackLocalStaticRTP
-	publisher *webrtc.PeerConnection
+	publisher Publisher
 	bytes     *rate.Limiter // that may come, of all the publisher's tracks
 
 	keyframe  atomic.Bool // is wanted
@@ -36,10 +35,16 @@ type Forward struct {
 
 var _ engine.Track = (*Forward)(nil)
 
+// Publisher is whose tracks are passed on.
+type Publisher interface {
+	// WritePLI asks for a keyframe of a track.
+	WritePLI(*webrtc.TrackRemote) error
+}
+
 // NewForward makes a forward of a track, as PeerConnection.OnTrack has it. stream
 // is the id of the MediaStream at the viewers, the same for tracks that belong
 // together. Packets beyond what bytes allows are dropped; nil: any number.
-func NewForward(publisher *webrtc.PeerConnection, remote *webrtc.TrackRemote, stream string, bytes *rate.Limiter) (*Forward, error) {
+func NewForward(publisher Publisher, remote *webrtc.TrackRemote, stream string, bytes *rate.Limiter) (*Forward, error) {
 	local, err := webrtc.NewTrackLocalStaticRTP(remote.Codec().RTPCodecCapability, remote.Kind().String()+"-"+remote.ID(), stream)
 	if err != nil {
 		return nil, fmt.Errorf("forward a track: %w", err)
@@ -97,6 +102,5 @@ func (f *Forward) askKeyframe() {
 		return
 	}
 	f.keyframe.Store(false)
-	// A connection that is closing reads no more either.
-	_ = f.publisher.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(f.remote.SSRC())}})
+	_ = f.publisher.WritePLI(f.remote) // one that is closing reads no more either
 }

@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
+	"golang.org/x/time/rate"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -82,14 +84,25 @@ type camera struct {
 	plis     atomic.Int64
 }
 
+// WritePLI implements rtc.Publisher.
+func (c *camera) WritePLI(track *webrtc.TrackRemote) error {
+	return c.to.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
+}
+
 // newCamera sends tracks of the given codecs until the test ends.
 func newCamera(t *testing.T, stream string, mimes ...string) *camera {
+	t.Helper()
+	return newCameraAt(t, nil, stream, mimes...)
+}
+
+// newCameraAt is newCamera with a bound of bytes.
+func newCameraAt(t *testing.T, bytes *rate.Limiter, stream string, mimes ...string) *camera {
 	t.Helper()
 	c := &camera{from: browser(t), to: browser(t), stop: make(chan struct{})}
 	t.Cleanup(func() { close(c.stop); c.from.Close(); c.to.Close(); c.wg.Wait() })
 	forwards := make(chan *rtc.Forward, len(mimes))
 	c.to.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		f, err := rtc.NewForward(c.to, track, stream, nil)
+		f, err := rtc.NewForward(c, track, stream, bytes)
 		if err != nil {
 			t.Error(err)
 			return
@@ -115,7 +128,11 @@ func newCamera(t *testing.T, stream string, mimes ...string) *camera {
 				if err != nil {
 					return
 				}
-				c.plis.Add(int64(len(packets)))
+				for _, p := range packets {
+					if _, ok := p.(*rtcp.PictureLossIndication); ok {
+						c.plis.Add(1)
+					}
+				}
 			}
 		})
 	}
