@@ -19,40 +19,37 @@ import (
 // viewers that lose packets, their publisher would send nothing else.
 const keyframeEvery = time.Second
 
-// Forward passes a track on, from the connection that receives it to any number
-// that send it, packet by packet as it comes. It implements engine.Track.
-type Forward struct {
-	remote    *webrtc.TrackRemote
-	local     *webrtc.TrackLocalStaticRTP
-	publisher Publisher
-	bytes     *rate.Limiter // that may come, of all the publisher's tracks
-
-	keyframe  atomic.Bool // is wanted
-	keyframes *rate.Limiter
-	packets   atomic.Uint64
-	dropped   atomic.Uint64
-}
-
-var _ engine.Track = (*Forward)(nil)
-
 // Publisher is whose tracks are passed on.
 type Publisher interface {
 	// WritePLI asks for a keyframe of a track.
 	WritePLI(*webrtc.TrackRemote) error
+	// Allow tells whether a packet of so many bytes may pass. It counts those that
+	// may not. Tracks may call it at once.
+	Allow(bytes int) bool
 }
+
+// Forward passes a track on, from the connection that receives it to any number
+// that send it, packet by packet as it comes. It implements engine.Track.
+type Forward struct {
+	publisher Publisher
+	remote    *webrtc.TrackRemote
+	local     *webrtc.TrackLocalStaticRTP
+
+	keyframe  atomic.Bool // is wanted
+	keyframes *rate.Limiter
+}
+
+var _ engine.Track = (*Forward)(nil)
 
 // NewForward makes a forward of a track, as PeerConnection.OnTrack has it. stream
 // is the id of the MediaStream at the viewers, the same for tracks that belong
-// together. Packets beyond what bytes allows are dropped; nil: any number.
-func NewForward(publisher Publisher, remote *webrtc.TrackRemote, stream string, bytes *rate.Limiter) (*Forward, error) {
+// together.
+func NewForward(publisher Publisher, remote *webrtc.TrackRemote, stream string) (*Forward, error) {
 	local, err := webrtc.NewTrackLocalStaticRTP(remote.Codec().RTPCodecCapability, remote.Kind().String()+"-"+remote.ID(), stream)
 	if err != nil {
 		return nil, fmt.Errorf("forward a track: %w", err)
 	}
-	return &Forward{
-		remote: remote, local: local, publisher: publisher, bytes: bytes,
-		keyframes: rate.NewLimiter(rate.Every(keyframeEvery), 1),
-	}, nil
+	return &Forward{publisher: publisher, remote: remote, local: local, keyframes: rate.NewLimiter(rate.Every(keyframeEvery), 1)}, nil
 }
 
 // Codec implements engine.Track.
@@ -61,10 +58,6 @@ func (f *Forward) Codec() string { return path.Base(f.local.Codec().MimeType) }
 // WantKeyframe has the publisher asked for one, at most once a second. What comes
 // between is asked for then.
 func (f *Forward) WantKeyframe() { f.keyframe.Store(true) }
-
-// Stats are the packets that came, and those of them that were dropped for
-// being too many.
-func (f *Forward) Stats() (packets, dropped uint64) { return f.packets.Load(), f.dropped.Load() }
 
 // Run forwards until the track ends, which is the end of its connection or of its
 // media section, and then returns nil.
@@ -79,15 +72,12 @@ func (f *Forward) Run() error {
 		case err != nil:
 			return fmt.Errorf("read a track: %w", err)
 		}
-		f.packets.Add(1)
-		if f.bytes != nil && !f.bytes.AllowN(time.Now(), n) {
-			f.dropped.Add(1)
+		if !f.publisher.Allow(n) {
 			f.WantKeyframe() // viewers cannot go on without
 			continue
 		}
 		if err := p.Unmarshal(buf[:n]); err != nil {
-			f.dropped.Add(1)
-			continue
+			return fmt.Errorf("read a packet: %w", err) // pion has read it before
 		}
 		// Their numbers mean something on the publisher's connection only.
 		p.Extension, p.Extensions = false, nil

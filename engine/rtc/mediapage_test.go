@@ -82,11 +82,24 @@ type camera struct {
 	stop     chan struct{}
 	wg       sync.WaitGroup
 	plis     atomic.Int64
+	bytes    *rate.Limiter // that may pass; nil: any
+
+	packets, dropped atomic.Uint64
 }
 
 // WritePLI implements rtc.Publisher.
 func (c *camera) WritePLI(track *webrtc.TrackRemote) error {
 	return c.to.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
+}
+
+// Allow implements rtc.Publisher.
+func (c *camera) Allow(bytes int) bool {
+	c.packets.Add(1)
+	ok := c.bytes == nil || c.bytes.AllowN(time.Now(), bytes)
+	if !ok {
+		c.dropped.Add(1)
+	}
+	return ok
 }
 
 // newCamera sends tracks of the given codecs until the test ends.
@@ -98,11 +111,11 @@ func newCamera(t *testing.T, stream string, mimes ...string) *camera {
 // newCameraAt is newCamera with a bound of bytes.
 func newCameraAt(t *testing.T, bytes *rate.Limiter, stream string, mimes ...string) *camera {
 	t.Helper()
-	c := &camera{from: browser(t), to: browser(t), stop: make(chan struct{})}
+	c := &camera{from: browser(t), to: browser(t), stop: make(chan struct{}), bytes: bytes}
 	t.Cleanup(func() { close(c.stop); c.from.Close(); c.to.Close(); c.wg.Wait() })
 	forwards := make(chan *rtc.Forward, len(mimes))
 	c.to.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		f, err := rtc.NewForward(c, track, stream, bytes)
+		f, err := rtc.NewForward(c, track, stream)
 		if err != nil {
 			t.Error(err)
 			return
