@@ -86,6 +86,12 @@ func (a *Attachment) Publish(cfg StreamConfig) (*Stream, error) {
 	return s, nil
 }
 
+// MediaDropped counts a packet of the seat's tracks that did not pass, as it sends
+// more than it may.
+func (a *Attachment) MediaDropped() {
+	a.seat.room.node.counters.drop("media: more than its sender may send")
+}
+
 // Close ends the stream: peers see its tracks go. It is idempotent, and does not
 // wait for them.
 func (s *Stream) Close() {
