@@ -22,6 +22,9 @@ const NO_MDNS = '--disable-features=WebRtcHideLocalIpsWithMdns'
 export const launch = ({ mdns = false } = {}) =>
   chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args: [...FLAGS, NO_STUN, ...(mdns ? [] : [NO_MDNS])] })
 
+/** ready waits until a page can be asked. By the clock: a Chromium that paints nothing yet has no animation frames. */
+export const ready = tab => tab.waitForFunction(() => window.ask, null, { polling: 50, timeout: 60_000 })
+
 /** Page is one tab, in a browser context of its own. */
 export class Page {
   id = null
@@ -74,7 +77,7 @@ export class Page {
   /** reload is what a user's reload is: the same tab, the same peer id, a new start. */
   async reload() {
     await this.#tab.reload()
-    await this.#ready()
+    await ready(this.#tab)
     return this.join(...this.#join)
   }
 
@@ -111,12 +114,9 @@ export class Page {
   async #load(context, url) {
     const tab = (this.#tab = await context.newPage())
     if (this.kind !== 'genosdb') tab.on('pageerror', error => console.log(`# ${this.label}: ${error.message}`))
+    tab.on('requestfailed', request => console.log(`# ${this.label}: ${request.url()}: ${request.failure().errorText}`))
     await tab.goto(url)
-    await this.#ready()
-  }
-
-  #ready() {
-    return this.#tab.waitForFunction(() => window.ask, null, { timeout: 60_000 })
+    await ready(this.#tab)
   }
 
   /** ask makes one of the page's calls (pages/participant.js). */
