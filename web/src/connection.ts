@@ -38,7 +38,8 @@ export class Connection {
   private complaint?: ErrorMessage
   private heard = 0 // messages, and beats at which an upload had moved
   private heardBefore = -1 // at the last beat
-  private unsent = 0
+  private written = 0 // characters or bytes
+  private left = 0 // of them, at the last look
   private held?: (string | ArrayBuffer)[] | undefined // what came before the connection before us had ended
   private retired?: () => void
 
@@ -66,6 +67,7 @@ export class Connection {
 
   write(frame: Frame): void {
     this.transport.write(frame)
+    this.written += frame.length
   }
 
   say(message: ClientMessage): void {
@@ -150,9 +152,9 @@ export class Connection {
 
   // An upload that proceeds is a sign of life.
   private look(): void {
-    const { unsent } = this.transport
-    if (unsent !== this.unsent) this.heard++
-    this.unsent = unsent
+    const left = this.written - this.transport.unsent
+    if (left > this.left) this.heard++
+    this.left = left
   }
 
   private end(code: number, reason: string, refusal?: Refusal): void {

@@ -7,7 +7,7 @@ import type { Transport } from './transport.ts'
 import { hasWebRTC, WebRTCTransport } from './webrtc.ts'
 import { WebSocketTransport } from './websocket.ts'
 
-const soonest = 20_000
+const soonest = 10_000
 const latest = 600_000
 const stable = 60_000 // a data channel that lasted so long was no failure
 

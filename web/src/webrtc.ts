@@ -23,6 +23,7 @@ export class WebRTCTransport implements Transport {
   private readonly joiner = new Joiner()
   private waiting: Uint8Array<ArrayBuffer>[] = []
   private bytes = 0 // of those that wait
+  private resource?: URL // of the server, for this
 
   constructor(address: URL, authorization: string | undefined) {
     const { channel, peer } = this
@@ -70,11 +71,14 @@ export class WebRTCTransport implements Transport {
     await peer.setLocalDescription()
     const headers = { 'Content-Type': 'application/sdp', ...(authorization && { Authorization: authorization }) }
     const body = peer.localDescription!.sdp
-    const response = await fetch(address, { method: 'POST', headers, body, cache: 'no-store', signal: this.closing.signal })
+    const request = fetch(address, { method: 'POST', headers, body, cache: 'no-store', signal: this.closing.signal })
+    const response = await request.catch(() => Promise.reject(new Error('the server cannot be reached')))
     if (response.status !== 201) {
       const refusal = await judge(response)
       return this.end(refusal.text, refusal)
     }
+    const location = response.headers.get('Location')
+    if (location) this.resource = new URL(location, response.url)
     await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() })
   }
 
@@ -95,12 +99,14 @@ export class WebRTCTransport implements Transport {
     }
   }
 
-  private end(reason: string, refusal?: Refusal): void {
+  private end(reason: string, refusal: Refusal = { text: reason, wait: 0 }): void {
     const { listener } = this
     if (this.closing.signal.aborted) return
     this.closing.abort()
     this.listener = undefined
     clearTimeout(this.deadline)
+    // The server would wait for half a minute for what we do not wait for.
+    if (this.channel.readyState === 'connecting' && this.resource) fetch(this.resource, { method: 'DELETE', keepalive: true }).catch(() => {})
     this.peer.close()
     listener?.closed(1006, reason, refusal)
   }

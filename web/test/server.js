@@ -5,6 +5,7 @@ import { createServer, STATUS_CODES } from 'node:http'
 import { decode, encode } from '@msgpack/msgpack'
 import { WebSocketServer } from 'ws'
 import { Graph, GraphSession } from './graph.js'
+import { FarEnd } from './webrtc.js'
 import { Transfers } from './transfers.js'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -42,6 +43,9 @@ export class TestServer {
   rooms = new Map([['demo', {}]])
   peers = new Map() // id -> Session or FakePeer
   dials = [] // when each WebSocket was asked for
+  offers = [] // the requests for WebRTC
+  wires = new Map() // those that were answered, by their answers
+  udp = true // packets pass
   refusal = null // { status, headers, detail }: answers every request
   silent = false // no answer to anything
   holdAcks = false
@@ -66,7 +70,10 @@ export class TestServer {
   async listen(port) {
     this.sockets = new WebSocketServer({ noServer: true, handleProtocols: (names) => Object.keys(codecs).find((name) => names.has(name)) })
     this.http = createServer((request, response) => {
-      const { status, headers, detail } = this.refuses(request) ?? { status: 426, headers: {} }
+      const offered = request.method === 'POST'
+      if (offered) this.offers.push(request)
+      const { status, headers, detail } = this.refuses(request) ?? { status: offered ? 201 : 426, headers: {} }
+      if (status === 201) return response.writeHead(201, { 'Content-Type': 'application/sdp' }).end(this.answer(request))
       response.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers }).end(JSON.stringify({ status, detail }))
     })
     this.http.on('upgrade', (request, socket, head) => {
@@ -85,8 +92,16 @@ export class TestServer {
     await new Promise((resolve) => this.http.close(resolve))
   }
 
+  answer(request) {
+    const wire = new FarEnd(this)
+    const sdp = `answer ${this.port} ${this.wires.size}`
+    this.wires.set(sdp, wire)
+    greet(this, wire, this.roomOf(request))
+    return sdp
+  }
+
   roomOf(request) {
-    const [, name] = /^\/genosrtc\/rooms\/([^/]+)\/ws$/.exec(request.url) ?? []
+    const [, name] = /^\/genosrtc\/rooms\/([^/]+)\/(?:ws|whip)$/.exec(request.url) ?? []
     return name && decodeURIComponent(name)
   }
 
@@ -101,7 +116,7 @@ export class TestServer {
 
   /** Loses every socket, as a dying network does. */
   drop() {
-    for (const ws of this.sockets.clients) ws.terminate()
+    for (const one of [...this.sockets.clients, ...this.wires.values()]) one.terminate()
   }
 
   /** Forgets all sessions for that reason, and loses their sockets. */
