@@ -41,9 +41,10 @@ test('client.js over WebRTC, and a page', async t => {
 
 test('UDP is blocked, and opened again', async t => {
   const [one, other] = [await join('one', { transport: 'auto' }), await join('other', { transport: 'websocket' })]
+  const third = await join('third', { transport: 'webrtc' })
   const clients = [one, other]
   for (const client of clients) await client.ask('traffic', client.label)
-  await meet(clients)
+  await meet([...clients, third])
   await over(one, 'webrtc', 0)
   for (const client of clients) await client.ask('start', { rate: 50, share: 2, few: clients.map(({ id }) => id).filter(id => id !== client.id) })
   const file = { random: 8_000_000 }
@@ -60,6 +61,7 @@ test('UDP is blocked, and opened again', async t => {
     t.diagnostic(`${Math.round(performance.now() - began)} ms after the last packet`)
     await sending
     await arrives()
+    await other.send('file', { value: 'meanwhile' }, { to: third.id })
   })
   const before = (await one.ask('states')).length
   await check(t, 'and back', async () => {
@@ -68,15 +70,20 @@ test('UDP is blocked, and opened again', async t => {
     assert.deepEqual((await one.ask('states')).slice(before), [{ status: 'open', transport: 'webrtc' }], 'without a gap')
     await sleep(1000)
   })
+  await check(t, 'who wants WebRTC alone has waited for it', async () => {
+    await over(third, 'webrtc', 30_000)
+    await until('it hears what it missed', async () => (await third.messages()).length > 0)
+    assert.deepEqual((await third.messages()).map(({ data }) => data), [fingerprint('meanwhile')])
+  })
   await check(t, 'nothing is lost, doubled or out of order', () => settle(clients))
   await check(t, 'they are who they were', async () => {
-    for (const client of clients) {
+    for (const client of [...clients, third]) {
       assert.equal(await client.ask('id'), client.id)
       assert.deepEqual(await client.ask('lost'), [])
     }
     assert.deepEqual((await other.events()).filter(({ event }) => event === 'leave'), [])
   })
-  for (const client of clients) await client.close()
+  for (const client of [...clients, third]) await client.close()
 })
 
 test('where UDP is blocked from the start, it is a WebSocket', async () => {
@@ -85,23 +92,6 @@ test('where UDP is blocked from the start, it is a WebSocket', async () => {
   await over(client, 'websocket', 0)
   openUDP(here.server.port)
   await client.close()
-})
-
-test('the server is killed and started again', async () => {
-  const clients = [await join('always WebRTC', { transport: 'webrtc' }), await join('either', { transport: 'auto' })]
-  await meet(clients)
-  const [one, other] = clients
-  await here.server.kill()
-  const sending = clients.map(client => client.send('file', { value: 'meanwhile' }))
-  await here.server.start()
-  await Promise.all(sending)
-  for (const client of clients) {
-    await until(`${client.label} hears the other`, async () => (await client.messages()).length === 1, 30_000)
-    assert.deepEqual(await client.ask('lost'), [])
-  }
-  await over(one, 'webrtc', 0)
-  await over(other, 'websocket', 0)
-  for (const client of clients) await client.close()
 })
 
 test('the time to the welcome', async t => {

@@ -40,6 +40,7 @@ export class Connection {
   private heardBefore = -1 // at the last beat
   private written = 0 // characters or bytes
   private left = 0 // of them, at the last look
+  private unsent = 0 // the others
   private held?: (string | ArrayBuffer)[] | undefined // what came before the connection before us had ended
   private retired?: () => void
 
@@ -152,9 +153,11 @@ export class Connection {
 
   // An upload that proceeds is a sign of life.
   private look(): void {
-    const left = this.written - this.transport.unsent
-    if (left > this.left) this.heard++
+    const { unsent } = this.transport
+    const left = this.written - unsent
+    if (this.unsent > 0 && left > this.left) this.heard++
     this.left = left
+    this.unsent = unsent
   }
 
   private end(code: number, reason: string, refusal?: Refusal): void {

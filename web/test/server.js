@@ -1,6 +1,7 @@
 // A small server of the session protocol (docs/gateway.md) that lives in the test's process. It
 // is written from that page and shares nothing with the client but the MessagePack library.
 
+import { randomInt } from 'node:crypto'
 import { createServer, STATUS_CODES } from 'node:http'
 import { decode, encode } from '@msgpack/msgpack'
 import { WebSocketServer } from 'ws'
@@ -9,7 +10,7 @@ import { FarEnd } from './webrtc.js'
 import { Transfers } from './transfers.js'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-export const newId = (first = '0') => first + Array.from({ length: 19 }, () => alphabet[Math.floor(Math.random() * 62)]).join('')
+export const newId = (first = '0') => first + Array.from({ length: 19 }, () => alphabet[randomInt(62)]).join('')
 
 const codecs = {
   'genosrtc.v1.msgpack': { encode: (message) => encode(message), decode: (bytes) => decode(bytes) },

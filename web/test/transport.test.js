@@ -6,6 +6,7 @@ import { join, next, startServer, until } from './helpers.js'
 import { peerConnection } from './webrtc.js'
 
 async function setUp(t, options, enter = true) {
+  t.mock.method(Math, 'random', () => 0) // waits are as short as they can be
   const server = await startServer(t)
   const PeerConnection = (globalThis.RTCPeerConnection = peerConnection(server))
   t.after(() => delete globalThis.RTCPeerConnection)
@@ -125,8 +126,6 @@ test('auto: UDP is blocked in the middle, and opened again; nothing is lost or d
   room.channel('c').on('message', (data) => heard.push(data))
   const { id } = room
   const seen = transports(room)
-  room.on("state", (s) => console.log(JSON.stringify(s), performance.now()))
-  room.on("error", console.log)
   let n = 0
   const sends = []
   const timer = setInterval(() => {
@@ -157,24 +156,28 @@ test('auto: UDP is blocked in the middle, and opened again; nothing is lost or d
   assert.equal(server.sessions.length, 1)
 })
 
-test('auto: a transfer, requests of the graph and pings go on over a move', async (t) => {
-  const { server, room } = await setUp(t, {}, false)
-  server.udp = false
-  const mover = await join(server.url, 'demo', { transport: 'auto' })
-  t.after(() => mover.leave())
+test('auto: transfers and requests of the graph go on over a move, and leaving does too', async (t) => {
+  const { server, PeerConnection } = await setUp(t, {}, false)
+  server.refusal = { status: 503, headers: {} }
+  server.refuses = ({ method }) => (method === 'POST' ? server.refusal : null)
+  const [mover, leaver] = await Promise.all([1, 2].map(() => join(server.url, 'demo', { transport: 'auto' })))
   const other = await join(server.url, 'demo')
-  t.after(() => other.leave())
-  const got = next(other.channel('c'), 'message')
-  server.udp = true
+  t.after(() => Promise.all([mover.leave(), other.leave()]))
+  const heard = next(other.channel('c'), 'message')
   const bytes = random(3_000_000)
-  const moved = next(mover, 'state')
-  server.holdGraph = true
+  server.holdAcks = server.holdGraph = true
+  const sending = mover.channel('c').send(bytes, { to: other.id })
   const put = mover.graph.put({ a: 1 }, 'node')
-  const [state] = await moved
-  server.holdGraph = false
-  assert.equal(state.transport, 'webrtc')
-  await mover.channel('c').send(bytes, { to: other.id })
-  assert.ok(Buffer.from((await got)[0]).equals(Buffer.from(bytes)))
-  assert.equal(room, undefined)
+  server.refusal = null
+  const moved = next(mover, 'state')
+  const left = until(() => PeerConnection.all[3]?.channel.readyState === 'open', 'one moves', 20_000).then(() => leaver.leave())
+  assert.deepEqual(await moved, [{ status: 'open', transport: 'webrtc' }])
+  server.holdAcks = server.holdGraph = false
+  server.sessions.find(({ id }) => id === mover.id).ws.terminate()
+  await sending
+  assert.ok(Buffer.from((await heard)[0]).equals(Buffer.from(bytes)))
   assert.deepEqual((await put).value, { a: 1 })
+  await left
+  assert.equal(leaver.state.status, 'closed')
+  await until(() => server.sessions.length === 2)
 })

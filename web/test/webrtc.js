@@ -112,6 +112,7 @@ class Channel {
     const copy = Buffer.from(bytes)
     this.bufferedAmount += copy.length
     setImmediate(() => {
+      if (!this.wire.server.udp) return
       this.bufferedAmount -= copy.length
       this.wire.hear(copy)
       if (this.bufferedAmount <= this.bufferedAmountLowThreshold) this.onbufferedamountlow()
