@@ -138,6 +138,7 @@ func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits 
 		Admit: func(token, password string) (session.Grant, *session.Error) {
 			return held.admit(shown.with(token, password))
 		},
+		ICE:     func(grant session.Grant) []ICEServer { return h.iceServers(grant, address) },
 		Revoked: held.ctx, Pace: h.pace(),
 	})
 	log := h.log.With("room", room.Name(), "address", address)
