@@ -56,6 +56,7 @@ func (s *Server) Handler(site Site) (*Handler, error) {
 	made, err := handler.New(handler.Config{
 		Engine:     s.node,
 		OpenRoom:   s.demand,
+		WebRTC:     s.transport,
 		ICEServers: ice,
 		Relay:      handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
 		Path:       site.Path,

@@ -101,6 +101,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		"origin without scheme": {directive: "origins example.com", want: `origin "example.com"`},
 		"origin with path":      {directive: "origins https://example.com/app", want: `origin "https://example.com/app"`},
 		"origins twice":         {directive: "origins https://a.example\norigins https://b.example", want: `option "origins" is given twice`},
+		"whip":                  {directive: "whip lenient", want: `whip can only be strict, not "lenient"`},
+		"no whip":               {directive: "whip", want: "wrong argument count"},
 		"auth":                  {directive: "auth", want: "wrong argument count"},
 		"unknown auth":          {directive: "auth basic", want: `auth "basic": there are jwt and caddy`},
 		"auth twice":            {directive: "auth caddy\nauth caddy", want: "auth caddy is given twice"},

@@ -24,7 +24,8 @@ import (
 // `{path}/rooms/{room}/channels/{channel}`, who is there at `{path}/rooms/{room}`,
 // and tickets at `{path}/rooms/{room}/tickets`; and the JavaScript client at
 // `{path}/client.js`, with its types at `{path}/client.d.ts`. Requests for other
-// paths go to the next handler.
+// paths go to the next handler. Sessions over WebRTC, and cameras that speak WHIP (RFC
+// 9725), begin with a POST to `{path}/rooms/{room}/whip`.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
 // the same room, if they configure it alike.
@@ -51,6 +52,11 @@ type Handler struct {
 	// here beside those of the site itself; `*` allows all. The relay may be
 	// used from everywhere. Default: none.
 	Origins []string `json:"origins,omitempty"`
+
+	// Whether clients of WHIP are held to RFC 9725: `PATCH` needs `If-Match`, and the
+	// URL of a session the credentials of its room. Default: false, as known clients
+	// send neither; the URLs cannot be guessed.
+	StrictWHIP bool `json:"strict_whip,omitempty"`
 
 	// Bounds on what the clients of this site can use. Those on single sessions
 	// hold from their next connection on; the rate holds at once.
@@ -176,7 +182,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.site.Settings = genosrtc.Settings{
 		Rooms:   h.site.serves,
 		Origins: origins,
-		Auth:    auth,
+		Auth:    auth, StrictWHIP: h.StrictWHIP,
 		Limits: handler.Limits{
 			Sessions: h.Limits.Sessions, SessionsPerAddress: h.Limits.PerAddress,
 			Message: h.Limits.Message, Pending: h.Limits.Pending,

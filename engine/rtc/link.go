@@ -32,6 +32,7 @@ type link struct {
 var (
 	errNotOpen = errors.New("data channel is not open")
 	errRemote  = errors.New("closed by the remote peer, or lost")
+	errTooLong = errors.New("a message is longer than can be received")
 )
 
 func (l *link) answer(ctx context.Context, offer string) (string, error) {
@@ -147,6 +148,11 @@ func (l *link) read(dc *datachannel.DataChannel) {
 		n, text, err := dc.ReadDataChannel(buf)
 		switch {
 		case errors.Is(err, io.ErrShortBuffer):
+			if !skip(dc) {
+				l.end(errTooLong)
+				l.h.LinkClosed(l.why())
+				return
+			}
 			l.h.LinkJunk(engine.JunkLong)
 		case err != nil:
 			l.end(errRemote)
@@ -158,6 +164,18 @@ func (l *link) read(dc *datachannel.DataChannel) {
 			l.h.LinkFrame(buf[:n])
 		}
 	}
+}
+
+// skipped is what messages that are too long are read into, to be rid of them: a
+// short buffer leaves them where they are. SCTP's receive buffer of 1 MiB bounds what
+// can come as one.
+var skipped = sync.Pool{New: func() any { return new([1<<20 + maxMessage]byte) }}
+
+func skip(dc *datachannel.DataChannel) bool {
+	into := skipped.Get().(*[1<<20 + maxMessage]byte)
+	defer skipped.Put(into)
+	_, _, err := dc.ReadDataChannel(into[:])
+	return !errors.Is(err, io.ErrShortBuffer) // another one comes again
 }
 
 func (l *link) stateChanged(s webrtc.PeerConnectionState) {
