@@ -1,5 +1,6 @@
 // Package handler serves GenosRTC over net/http: sessions on WebSockets and on
-// WebRTC's data channels, rooms as Server-Sent Events and by POST, the relay's endpoint, and the JavaScript client.
+// WebRTC's data channels, rooms as Server-Sent Events and by POST, the relay's
+// endpoint, the JavaScript client, and the monitor page.
 // It knows nothing of Caddy.
 package handler
 
@@ -20,6 +21,7 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 	"github.com/genosrtc/caddy-genosrtc/session"
+	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/web"
 )
 
@@ -39,10 +41,12 @@ type Config struct {
 	// WebRTC answers the offers of clients. Nil: 404.
 	WebRTC *rtc.Transport
 	// Media is told of each session over WebRTC that has taken a seat, for its
-	// tracks. It must not block. Nil: they are not read.
+	// tracks. It must not block. Nil: they are published in the room.
 	Media func(*engine.Room, *engine.Attachment, *rtc.Guest)
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
+	// Relays tells how the relays are that rooms are found by. Nil: nobody knows.
+	Relays func() []signaling.RelayStatus
 	// Path is the prefix of all resources: segments of letters, digits and
 	// "-._~", each after a slash. Default "/genosrtc".
 	Path string
@@ -70,6 +74,8 @@ type Refused struct {
 type Handler struct {
 	engine   *engine.Node
 	openRoom func(string) (*engine.Room, error)
+	relays   func() []signaling.RelayStatus
+	monitor  *monitor
 	path     string
 	clientIP func(*http.Request) string
 	ice      ICEServers
@@ -124,7 +130,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
-		ice: cfg.ICEServers, watcher: cfg.Refused,
+		ice: cfg.ICEServers, watcher: cfg.Refused, relays: cfg.Relays, monitor: newMonitor(),
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		webrtc: cfg.WebRTC, media: cfg.Media, guests: guests{patience: connectTime},
@@ -153,6 +159,11 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/events", h.serveGraphEvents)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}", h.serveNode)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}/edges/{target}", h.serveEdge)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/monitor", h.monitored(h.servePicture))
+	h.mux.HandleFunc(h.path, h.monitored(http.RedirectHandler(h.path+"/", http.StatusPermanentRedirect).ServeHTTP))
+	h.mux.HandleFunc(h.path+"/{$}", h.monitored(h.serveMonitor))
+	h.mux.HandleFunc(h.path+"/monitor.js", h.monitored(newScript(web.MonitorJS, "text/javascript; charset=utf-8").ServeHTTP))
+	h.mux.HandleFunc(h.path+"/monitor.css", h.monitored(newScript(web.MonitorCSS, "text/css; charset=utf-8").ServeHTTP))
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.WebRTC != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
@@ -22,6 +23,8 @@ type link struct {
 	transport *Transport
 	pc        *webrtc.PeerConnection
 	h         engine.LinkHandler
+
+	media media
 
 	mu     sync.Mutex
 	dc     *datachannel.DataChannel // once open
@@ -48,14 +51,14 @@ func (l *link) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return l.gather(ctx, sdp)
+	answer, err := l.gather(ctx, sdp)
+	return sendOnly(answer), err
 }
 
-// decline turns down the media of an offer: its answer then says inactive, and
-// the browser neither sends nor waits.
+// decline turns down the media of an offer, but for sections that we send in.
 func (l *link) decline() error {
 	for _, t := range l.pc.GetTransceivers() {
-		if t.Direction() != webrtc.RTPTransceiverDirectionInactive {
+		if t.Sender() == nil && t.Direction() != webrtc.RTPTransceiverDirectionInactive {
 			if err := t.Stop(); err != nil {
 				return fmt.Errorf("decline media: %w", err)
 			}
@@ -212,6 +215,16 @@ func (l *link) Buffered() int {
 		return 0
 	}
 	return int(dc.BufferedAmount())
+}
+
+// RoundTrip implements engine.Link. It is that of the last connectivity check (RFC
+// 7675), of which there is one every few seconds, so that it is new on an idle link too.
+func (l *link) RoundTrip() time.Duration {
+	pair, ok := l.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	return time.Duration(pair.CurrentRoundTripTime * float64(time.Second))
 }
 
 // WakeAt implements engine.Link.
