@@ -128,6 +128,14 @@ var metrics = []metric{
 		return map[string]uint64{"unheard": s.Signaling.Unheard, "lost": s.Signaling.Lost, "failed": s.Signaling.Failed}
 	}),
 
+	gauge("turn_allocations", "Relay addresses of the TURN server.", func(s *stats) int { return s.TURN.Allocations }),
+	gauge("turn_connections", "Connections to the TURN server by TCP.", func(s *stats) int { return s.TURN.Connections }),
+	counter("turn_allocations_total", "Relay addresses that were given out.", func(s *stats) uint64 { return s.TURN.Created }),
+	directions("turn_bytes_total", "Bytes that were relayed: in from peers, out to them.", func(s *stats) (in, out uint64) { return s.TURN.Received, s.TURN.Sent }),
+	counters("turn_refused_total", "What the TURN server refused.", "reason", func(s *stats) map[string]uint64 { return s.TURN.Refused }),
+	counter("turn_failed_total", "Requests to the TURN server that were answered with an error.", func(s *stats) uint64 { return s.TURN.Failed }),
+	counter("turn_dropped_total", "Packets that came faster than the TURN server takes them.", func(s *stats) uint64 { return s.TURN.Dropped }),
+
 	gauge("graph_nodes", "Nodes of all graphs.", func(s *stats) uint64 { return uint64(s.Graph.Nodes) }),
 	gauge("graph_bytes", "Bytes of the nodes of all graphs.", func(s *stats) uint64 { return s.Graph.Bytes }),
 	gauge("graph_file_bytes", "Bytes of the files of all graphs.", func(s *stats) int64 { return s.Graph.FileSize }),

@@ -32,6 +32,9 @@ type Config struct {
 	// because somebody asks for it. It fails with ErrNoRoom if not, and with
 	// ErrTooManyRooms. Nil: there are none.
 	OpenRoom func(name string) (*engine.Room, error)
+	// ICEServers makes the list of STUN and TURN servers that a client is given.
+	// Nil: none.
+	ICEServers ICEServers
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
 	// Path is the prefix of all resources: segments of letters, digits and
@@ -64,6 +67,7 @@ type Handler struct {
 	path     string
 	clientIP func(*http.Request) string
 	watcher  func(Refused)
+	ice      ICEServers
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -109,7 +113,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, watcher: cfg.Refused, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, watcher: cfg.Refused, ice: cfg.ICEServers, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		held:  make(map[*held]struct{}),
@@ -127,6 +131,7 @@ func New(cfg Config) (*Handler, error) {
 	h.killed, h.kill = context.WithCancel(context.Background())
 
 	h.mux.HandleFunc("/", notFound)
+	h.mux.HandleFunc(h.path+"/ice", h.serveICE)
 	h.mux.HandleFunc(h.path+"/rooms/{room}", h.serveRoom)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/tickets", h.serveTicket)

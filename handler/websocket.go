@@ -155,6 +155,7 @@ func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits 
 			}
 			return grant, fault
 		},
+		ICE:     func(grant session.Grant) []ICEServer { return h.iceServers(grant, address) },
 		Revoked: held.ctx, Pace: h.pace(),
 	})
 	log := h.log.With("room", room.Name(), "address", address)
