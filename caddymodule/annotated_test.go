@@ -42,6 +42,7 @@ func TestAnnotatedCaddyfile(t *testing.T) {
 	t.Setenv("TURN_SECRET", strings.Repeat("s", 16))
 	t.Setenv("STORAGE", c.storage)
 	t.Setenv("ROOM_PASSWORD", "geheim")
+	t.Setenv("TURN_SECRET", strings.Repeat("s", 16))
 	t.Setenv("JWT_KEY", strings.Repeat("k", 32))
 	t.Setenv("SCHEMA", writeFile(t, "{}"))
 	text := strings.Replace(string(raw), "{\n", "{\n\tadmin off\n\tpersist_config off\n", 1)
