@@ -78,6 +78,9 @@ func fragmentOf(answer string) string {
 		if sections > 1 {
 			break
 		}
+		if name == "a=candidate" && strings.Contains(line, " 2 udp ") {
+			continue // of RTCP, which has no path of its own (RFC 5761)
+		}
 		switch name {
 		case "a=group", "a=ice-lite", "a=ice-options", "a=ice-pacing", "m=", "a=mid", "a=ice-ufrag", "a=ice-pwd", "a=candidate", "a=end-of-candidates":
 			f.WriteString(line + "\r\n")
