@@ -15,7 +15,7 @@ var ErrClosed = errors.New("the server is closed")
 
 // Check tells whether Apply would take the configuration: whether it is valid
 // and changes nothing that cannot change while the server runs, which are UDP,
-// PublicIPs, STUN, Storage and RelayOpen.
+// PublicIPs, STUN, Storage, RelayOpen, whether there is TURN, and its ports.
 func (s *Server) Check(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -96,6 +96,9 @@ func (s *Server) apply(cfg Config) error {
 	}
 	s.relay.SetRooms(s.carried(cfg))
 	s.node.SetLimits(cfg.Limits)
+	if s.turn != nil {
+		s.turn.Configure(cfg.TURN.Secret, cfg.TURN.Limits)
+	}
 	for _, room := range stay {
 		if r, ok := s.node.Room(room.Name); ok {
 			r.SetIdentity(room.Identity)

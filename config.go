@@ -13,6 +13,7 @@ import (
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
+	"github.com/genosrtc/caddy-genosrtc/turn"
 )
 
 // Config is what a Server is made of. The zero Config is valid: a relay that
@@ -47,6 +48,8 @@ type Config struct {
 	// public address where PublicIPs does not. One that cannot be reached
 	// delays every link. Default none.
 	STUN []string
+	// TURN is the STUN and TURN server for clients. Default: there is none.
+	TURN TURN
 	// Storage is the folder in which the server keeps the journals of its rooms
 	// and the seats of sessions, so that these can be resumed after a restart.
 	// One server can use it at a time. Default: a temporary one, which Close
@@ -131,7 +134,7 @@ func (c Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, validateUDP(c.UDP))
+	errs = append(errs, validateUDP(c.UDP), c.TURN.validate())
 	for _, ip := range c.PublicIPs {
 		if addr, err := netip.ParseAddr(ip); err != nil || addr.Zone() != "" || addr.IsUnspecified() {
 			errs = append(errs, fmt.Errorf("public IP %q is not an IP address", ip))
@@ -173,6 +176,9 @@ func (c Config) withDefaults() Config {
 	if c.UDP == "" {
 		c.UDP = defaultUDP
 	}
+	if c.TURN.Secret != "" && c.TURN.Ports == (PortRange{}) {
+		c.TURN.Ports = turn.DefaultPorts
+	}
 	if c.MaxOnDemand <= 0 {
 		c.MaxOnDemand = DefaultMaxOnDemand
 	}
@@ -194,6 +200,10 @@ func (c Config) checkFixed(next Config) error {
 		return fixed("the list of public IPs", c.PublicIPs, next.PublicIPs)
 	case !slices.Equal(next.STUN, c.STUN):
 		return fixed("the list of STUN URLs", c.STUN, next.STUN)
+	case (next.TURN.Secret == "") != (c.TURN.Secret == ""):
+		return fixed("whether there is a TURN server", c.TURN.Secret != "", next.TURN.Secret != "")
+	case next.TURN.Ports != c.TURN.Ports:
+		return fixed("the range of TURN ports", c.TURN.Ports, next.TURN.Ports)
 	case next.Storage != c.Storage:
 		return fixed("the storage folder", c.Storage, next.Storage)
 	case next.RelayOpen != c.RelayOpen:

@@ -31,6 +31,7 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine/store"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/signaling/relay"
+	"github.com/genosrtc/caddy-genosrtc/turn"
 )
 
 const (
@@ -47,6 +48,9 @@ const (
 type Server struct {
 	log       *slog.Logger
 	transport *rtc.Transport
+	turn      *turn.Server // nil: there is none
+	stunURLs  []string     // of turn
+	turnURLs  []string     // of turn
 	relay     *relay.Relay
 	pool      *signaling.Pool
 	store     *store.Store // nil: nothing is kept
@@ -97,6 +101,9 @@ func (s *Server) start(cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.startTURN(cfg); err != nil {
+		return err
+	}
 	s.relay = relay.New(relay.Config{Open: cfg.RelayOpen, Logger: cfg.Logger.With("part", "relay")})
 	s.pool, err = signaling.NewPool(signaling.Config{
 		Relays: cfg.Relays, Local: s.relay,
@@ -121,7 +128,7 @@ func (s *Server) start(cfg Config) (err error) {
 	for _, addr := range s.transport.Addrs() {
 		udp = append(udp, addr.String())
 	}
-	s.log.Info("GenosRTC runs", "udp", udp, "rooms", names(cfg.Rooms), "relays", len(cfg.Relays))
+	s.log.Info("GenosRTC runs", "udp", udp, "rooms", names(cfg.Rooms), "relays", len(cfg.Relays), "turn", s.turnURLs)
 	return nil
 }
 
@@ -155,6 +162,9 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	if s.relay != nil {
 		errs = append(errs, s.relay.Close(ctx))
+	}
+	if s.turn != nil {
+		errs = append(errs, s.turn.Close())
 	}
 	if s.transport != nil {
 		errs = append(errs, s.transport.Close())

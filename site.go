@@ -49,15 +49,20 @@ func (site Site) Validate() error {
 // Handler makes the handler of a site. It fails if the site is not valid, or
 // the server is closed.
 func (s *Server) Handler(site Site) (*Handler, error) {
+	var ice handler.ICEServers
+	if s.turn != nil {
+		ice = s.iceServers
+	}
 	made, err := handler.New(handler.Config{
-		Engine:   s.node,
-		OpenRoom: s.demand,
-		WebRTC:   s.transport,
-		Relay:    handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
-		Path:     site.Path,
-		ClientIP: site.ClientIP,
-		Logger:   s.log.With("part", "handler"),
-		Settings: site.Settings,
+		Engine:     s.node,
+		OpenRoom:   s.demand,
+		ICEServers: ice,
+		WebRTC:     s.transport,
+		Relay:      handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
+		Path:       site.Path,
+		ClientIP:   site.ClientIP,
+		Logger:     s.log.With("part", "handler"),
+		Settings:   site.Settings,
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ packages() {
 	need cc gcc libc6-dev
 	need git git
 	need ip iproute2
+	need nft nftables
 	need chromium chromium
 	need npm nodejs npm
 	need python3 python3

@@ -44,6 +44,11 @@ type App struct {
 	// change on a reload. Default: none.
 	STUN []string `json:"stun,omitempty"`
 
+	// The STUN and TURN server for clients, on the UDP port and on TCP at the same
+	// addresses. Whether there is one, and its ports, cannot change on a reload.
+	// Default: there is none.
+	TURN *TURN `json:"turn,omitempty"`
+
 	// The data directory of the server: the journals of its rooms, and what makes
 	// sessions outlive a restart. By it a reload recognises the server that runs.
 	// Default: the folder `genosrtc` in Caddy's data directory.
@@ -113,7 +118,10 @@ func (a *App) config(repl *caddy.Replacer) (cfg genosrtc.Config, err error) {
 	if cfg.PublicIPs, err = expandAll(repl, "public_ip", a.PublicIPs); err != nil {
 		return cfg, err
 	}
-	cfg.STUN, err = expandAll(repl, "stun", a.STUN)
+	if cfg.STUN, err = expandAll(repl, "stun", a.STUN); err != nil || a.TURN == nil {
+		return cfg, err
+	}
+	cfg.TURN, err = a.TURN.config(repl)
 	return cfg, err
 }
 

@@ -27,10 +27,18 @@ func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 //		udp       <address>
 //		public_ip <ip...>
 //		stun      <url...>
+//		turn {
+//			secret      <secret>
+//			ports       <first>-<last>
+//			lifetime    <duration>
+//			allocations <number>
+//			per_user    <number>
+//			per_address <number>
+//		}
 //		storage   <folder>
 //	}
 //
-// All is optional.
+// All is optional, but for the secret of turn.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
@@ -70,12 +78,17 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := list(d, &a.STUN, checkSTUN); err != nil {
 				return err
 			}
+		case "turn":
+			a.TURN = new(TURN)
+			if err := a.TURN.unmarshal(d); err != nil {
+				return err
+			}
 		case "storage":
 			if !d.AllArgs(&a.Storage) {
 				return d.ArgErr()
 			}
 		default:
-			return d.Errf("unknown option %q of genosrtc: there are relays, relay, udp, public_ip, stun and storage", d.Val())
+			return d.Errf("unknown option %q of genosrtc: there are relays, relay, udp, public_ip, stun, turn and storage", d.Val())
 		}
 	}
 	return nil

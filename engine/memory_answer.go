@@ -45,6 +45,7 @@ type asker struct {
 	before   uint64 // the Seq of the graph then
 	asks     int
 	missed   bool      // it is asked for everything
+	more     bool      // it was, since it may have more than its log
 	spoke    bool      // it was heard on the channel
 	replied  bool      // it has answered our question, or had time to
 	showed   bool      // it has told some or all of what it has
@@ -69,6 +70,7 @@ type question struct {
 	at    graph.Asker
 	last  graph.Timestamp // the clock when the answer is begun
 	tail  bool            // what has changed while another answer was made
+	toAll bool            // in cells, with a link or without
 
 	to     []*asker        // who is told, once the answer is begun
 	names  []string        // through the mesh
@@ -125,14 +127,29 @@ func (m *Memory) ask(a *asker) {
 	if a.missed {
 		last = graph.Timestamp{}
 	}
-	frames, err := m.encode(graph.EncodeSync(last))
+	m.putQuestion(a, last)
+	m.room.after(askAgain, func() { m.ask(a) })
+}
+
+// askForMore asks a peer for everything, once, of whose log the first operation was new: it
+// may have more than its log holds.
+func (m *Memory) askForMore(a *asker) {
+	if a.more {
+		return
+	}
+	a.more = true
+	m.putQuestion(a, graph.Timestamp{})
+}
+
+// putQuestion asks a peer with a link what is newer.
+func (m *Memory) putQuestion(a *asker, than graph.Timestamp) {
+	frames, err := m.encode(graph.EncodeSync(than))
 	if err == nil {
 		err = a.link.out.put(ChannelGraph, &outgoing{frames: frames})
 	}
 	if err != nil {
 		m.room.node.counters.drop("graph: question not sent")
 	}
-	m.room.after(askAgain, func() { m.ask(a) })
 }
 
 // asked takes the question of a peer whose highest time is at.
@@ -212,7 +229,7 @@ func (m *Memory) queue(a *asker, q question) {
 		a.waiting = &q
 	case w.full != nil:
 	case w.since > 0 && q.since > 0:
-		w.since, w.tail = min(w.since, q.since), w.tail && q.tail
+		w.since, w.tail, w.toAll = min(w.since, q.since), w.tail && q.tail, w.toAll || q.toAll
 	case q.since == 0 && (w.since > 0 || q.at.Asked.Compare(w.at.Asked) < 0):
 		a.waiting = &q
 	}
@@ -314,10 +331,6 @@ func (m *Memory) answer(a *asker, q *question, head uint64) (uint64, bool) {
 }
 
 // tell tells a peer what it lacks of the graph on the disk, which has all up to head.
-//
-// Who shows that it knows something gets all that it lacks in one full state, if that
-// can be, as it answers one with what we lack. Others get operations, which are a tenth
-// less to send.
 func (m *Memory) tell(a *asker, q *question, head uint64) bool {
 	s := &stream{memory: m, to: a}
 	fresh := q.covers(graph.Timestamp{})
@@ -333,13 +346,6 @@ func (m *Memory) tell(a *asker, q *question, head uint64) bool {
 		return true
 	}
 	q.newest = answer.Newest()
-	if q.everything() && !fresh && a.link != nil { // a full state may provoke others, that all would hear
-		if data := answer.Whole(); data != nil {
-			if frames, err := m.dense(data); err == nil {
-				return s.put(frames) && s.flush()
-			}
-		}
-	}
 	var said [][][]byte
 	for data, err := range answer.Batches(answerPiece) {
 		if err != nil {
@@ -381,9 +387,9 @@ func (m *Memory) plan(q *question) (*graph.Answer, error) {
 	fetch := m.store.Committed
 	switch {
 	case q.full != nil:
-		return graph.Against(scan, fetch, q.full, q.last)
+		return graph.Against(scan, fetch, q.full)
 	case q.since > 0:
 		return graph.Since(scan, fetch, q.since, q.last)
 	}
-	return graph.NewAnswer(scan, fetch, q.at, q.last)
+	return graph.NewAnswer(scan, fetch, q.at)
 }

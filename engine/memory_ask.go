@@ -21,10 +21,16 @@ const (
 	longLog = 50
 )
 
-// sealed has peers be asked what they have, that have not told it yet, and be told what we
-// have, that have not asked: what they said before may have reached nobody, and pages whose
-// links have opened before the seal do not say it again.
+// sealed has peers be asked what they have, and be told what we have, that have not asked:
+// what they said before, and until they had their new links, may have reached nobody, and
+// pages whose links have opened before the seal do not say it again.
 func (m *Memory) sealed() {
+	for a := range m.everybody {
+		a.showed = false
+		if a.link == nil {
+			a.asks = 0
+		}
+	}
 	m.room.after(farAskEvery, func() {
 		for _, a := range m.askers {
 			if !a.showed {
@@ -33,7 +39,10 @@ func (m *Memory) sealed() {
 			}
 		}
 	})
-	m.room.after(unaskedAfter, m.tellUnasked)
+	m.room.after(unaskedAfter, func() {
+		m.tellUnasked()
+		m.settled()
+	})
 	m.askOthers()
 }
 

@@ -220,6 +220,9 @@ func (m *Memory) together(q *question) {
 // names are whom the frames of an answer name; nil are all. Those who are being told
 // otherwise are told of changes after that.
 func (m *Memory) names(q *question) (names []string) {
+	if q.toAll {
+		return nil
+	}
 	if q.to[0] != m.others {
 		for _, a := range q.to {
 			names = append(names, a.peer)
@@ -242,7 +245,7 @@ func (m *Memory) names(q *question) (names []string) {
 func (q *question) join(other *question) bool {
 	switch {
 	case q.since > 0 && other.since > 0:
-		q.since, q.tail = min(q.since, other.since), q.tail && other.tail
+		q.since, q.tail, q.toAll = min(q.since, other.since), q.tail && other.tail, q.toAll || other.toAll
 	case q.everything() && other.everything() && q.at.Had == 0 && other.at.Had == 0:
 		if other.at.Asked.After(q.at.Asked) {
 			q.at.Asked = other.at.Asked

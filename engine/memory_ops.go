@@ -48,7 +48,7 @@ func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 	buried := make(map[string]bool)
 	m.apply(buried, msg.Ops, true)
 	before := m.store.Staged()
-	m.apply(buried, msg.Delta, false)
+	news := m.apply(buried, msg.Delta, false)
 	if msg.Full != nil {
 		again, err := m.replica.Merge(msg.Full, m.room.now())
 		for _, op := range again {
@@ -61,6 +61,7 @@ func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 	if learned = m.store.Staged() > before; learned {
 		m.learned(a, before, all)
 	}
+	m.torn(a, msg)
 	a.asking = a.asking || msg.Full != nil || msg.Asked != nil
 	a.showed = a.showed || msg.Full != nil || msg.Delta != nil
 	switch {
@@ -69,6 +70,9 @@ func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 	case msg.Delta != nil:
 		m.replied(a)
 	}
+	if news && a.link != nil {
+		m.askForMore(a)
+	}
 	if msg.Asked != nil {
 		m.asked(a, *msg.Asked)
 	}
@@ -76,16 +80,18 @@ func (m *Memory) take(a *asker, msg *graph.Message, all bool) (learned bool) {
 }
 
 // apply applies operations, and notes the nodes that they would put back though they
-// were removed.
-func (m *Memory) apply(buried map[string]bool, ops []graph.Op, live bool) {
+// were removed. It reports whether the first has changed the graph.
+func (m *Memory) apply(buried map[string]bool, ops []graph.Op, live bool) (first bool) {
 	now := m.room.now()
-	for _, op := range ops {
+	for i, op := range ops {
 		outcome, err := m.replica.Apply(op, now, live)
 		m.refused(err)
+		first = first || i == 0 && outcome == graph.Applied
 		if outcome == graph.Buried {
 			buried[op.ID] = true
 		}
 	}
+	return first
 }
 
 // refused notes that an operation was not kept. Those who made it have it: they are

@@ -377,11 +377,59 @@ func TestMemoryTellsWhatItLearned(t *testing.T) {
 				id = peer
 			}
 		}
+		b.lock.Lock()
+		if _, err := b.replica.Apply(op, time.Now(), false); err != nil {
+			t.Fatal(err)
+		}
+		before := b.nodes
+		b.lock.Unlock()
 		b.page.send("syncGraph", engine.Content{Kind: engine.JSON, Data: graph.Delta(graph.Encode(op))}, id)
 		settle(5 * time.Second)
 		a.has(map[string]string{"away": "1"})
-		if n := b.values()["away"]; n != "" {
+		b.lock.Lock()
+		defer b.lock.Unlock()
+		if b.nodes != before {
 			t.Error("who told it is told")
+		}
+	})
+}
+
+// A page that was told of a node without its edges has the newest timestamp of it, and no edge:
+// nothing older brings one. Its answers show it.
+func TestMemoryMendsTornNodes(t *testing.T) {
+	bubble(t, func(t *testing.T, net *memnet.Network) {
+		m, _ := remembering(t, net, "server", t.TempDir())
+		put(t, m, "x", `"value"`, engine.Change{})
+		for _, id := range []string{"y", "z"} {
+			put(t, m, id, "1", engine.Change{})
+			if _, err := m.Link(t.Context(), "x", id, engine.Change{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		whole, torn := newPageGraph(), newPageGraph()
+		for _, id := range []string{"x", "y", "z"} {
+			e, err := m.Get(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Edges = nil
+			if err := torn.entries.Set(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pages := []*graphPage{openGraphPage(t, net, "a", "AAAA", whole), openGraphPage(t, net, "b", "BBBB", torn)}
+		settle(time.Minute)
+		for _, p := range pages {
+			p.lock.Lock()
+			if got := p.entries["x"]; !slices.Equal(got.Edges, []string{"y", "z"}) || string(got.Value) != `"value"` {
+				t.Errorf("page %s has %+v", p.id, got)
+			}
+			p.lock.Unlock()
+		}
+		head := m.Head()
+		settle(10 * time.Minute)
+		if m.Head() != head {
+			t.Error("it is told again and again")
 		}
 	})
 }

@@ -132,11 +132,10 @@ const maxMeshResults = 256
 func (r *Room) meshSend(p *posting, d *delivery) {
 	s, o := p.seat, &p.out
 	data, ok := meshData(&o.Content)
-	switch {
-	case ok && o.Channel == ChannelMesh:
-		r.originate(s.hosted, &cells.Frame{Kind: cells.KindMsg, Data: data}, r.originOf(s, o, d))
-	case ok:
-		data = cells.AppendMessage(nil, cells.Message{Channel: o.Channel, Data: data, All: true})
+	if ok {
+		if o.Channel != ChannelMesh {
+			data = cells.AppendMessage(nil, cells.Message{Channel: o.Channel, Data: data, All: true})
+		}
 		r.originate(s.hosted, &cells.Frame{Kind: cells.KindMsg, Data: data}, r.originOf(s, o, d))
 	}
 	named := 0

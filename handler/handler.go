@@ -38,6 +38,9 @@ type Config struct {
 	// Media is told of each session over WebRTC that has taken a seat, for its
 	// tracks. It must not block. Nil: they are not read.
 	Media func(*engine.Room, *engine.Attachment, *rtc.Guest)
+	// ICEServers makes the list of STUN and TURN servers that a client is given.
+	// Nil: none.
+	ICEServers ICEServers
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
 	// Path is the prefix of all resources: segments of letters, digits and
@@ -59,6 +62,7 @@ type Handler struct {
 	openRoom func(string) (*engine.Room, error)
 	path     string
 	clientIP func(*http.Request) string
+	ice      ICEServers
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -107,7 +111,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, ice: cfg.ICEServers, log: cfg.Logger,
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		webrtc: cfg.WebRTC, media: cfg.Media, guests: guests{patience: connectTime},
@@ -126,6 +130,7 @@ func New(cfg Config) (*Handler, error) {
 	h.killed, h.kill = context.WithCancel(context.Background())
 
 	h.mux.HandleFunc("/", notFound)
+	h.mux.HandleFunc(h.path+"/ice", h.serveICE)
 	h.mux.HandleFunc(h.path+"/rooms/{room}", h.serveRoom)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/ws", h.serveSession)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/tickets", h.serveTicket)
@@ -201,8 +206,9 @@ type Stats struct {
 	Opened    uint64 // sessions and streams of events
 	Published uint64 // messages by POST
 	// Refused counts the requests that were refused, by reason: room, rooms,
-	// origin, stopping, starting, sessions, address, handshake, ice (a WebRTC connection
-	// that was never up), tickets, request (it is at fault itself), and the codes token, token_expired, forbidden and password.
+	// origin, stopping, starting, sessions, address, handshake, webrtc (a connection that
+	// was never up), tickets, request (it is at fault itself), and the codes token,
+	// token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64

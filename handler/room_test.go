@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -12,20 +11,14 @@ import (
 // A room tells of its cells, once the server has a place in them.
 func TestRoomTellsOfCells(t *testing.T) {
 	s := serve(t, Config{})
-	url := s.server.URL + "/genosrtc/rooms/demo"
-	if body := string(request(t, http.MethodGet, url, nil).body); strings.Contains(body, "cells") {
-		t.Errorf("without cells: %s", body)
+	tells := func(want string) bool {
+		return strings.Contains(string(request(t, http.MethodGet, s.server.URL+"/genosrtc/rooms/demo", nil).body), want)
 	}
-	room, _ := s.node.Room("demo")
-	room.SetCells(engine.CellsOn, 5)
-	want := `"cells":{"totalPeers":1,"cellSize":5,"totalCells":1,"knownCells":1,"cellId":"cell-0","isBridge":false}`
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		body := string(request(t, http.MethodGet, url, nil).body)
-		if strings.Contains(body, want) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("got %s, want %s", body, want)
-		}
+	if tells("cells") {
+		t.Error("it tells of some without having any")
 	}
+	s.room.SetCells(engine.CellsOn, 5)
+	eventually(t, "it does not tell of them", func() bool {
+		return tells(`"cells":{"totalPeers":1,"cellSize":5,"totalCells":1,"knownCells":1,"cellId":"cell-0","isBridge":false}`)
+	})
 }

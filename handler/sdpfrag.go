@@ -27,7 +27,7 @@ func parseFragment(text string) (fragment, error) {
 		if line == "" {
 			continue
 		}
-		if len(line) < 2 || line[1] != '=' || !visible(line) {
+		if len(line) < 2 || line[1] != '=' || !printable(line) {
 			return f, fmt.Errorf("line %d of the fragment is not of the form a=value", n)
 		}
 		if line[0] != 'a' {
@@ -87,8 +87,4 @@ func fragmentOf(answer string) string {
 		}
 	}
 	return f.String()
-}
-
-func visible(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }

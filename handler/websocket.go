@@ -142,6 +142,7 @@ func (h *Handler) run(conn session.Conn, cfg session.Config, shown credentials, 
 	cfg.Admit = func(token, password string) (session.Grant, *session.Error) {
 		return held.admit(shown.with(token, password))
 	}
+	cfg.ICE = func(grant session.Grant) []ICEServer { return h.iceServers(grant, address) }
 	cfg.Revoked, cfg.Pace = held.ctx, h.pace()
 	err := session.Serve(h.ctx, conn, cfg)
 	log := h.log.With("room", cfg.Room.Name(), "address", address)

@@ -80,6 +80,7 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Location", h.path+"/rooms/"+url.PathEscape(v.room.Name())+"/whip/"+g.id)
 	header.Set("Accept-Patch", typeFragment)
 	header.Set("ETag", g.tag())
+	linkICEServers(header, h.iceServers(v.grant, address))
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // an error is the client's going away
 }

@@ -154,5 +154,5 @@ func (h *Handler) unpatched(err error) *refusal {
 		return badRequest(http.StatusUnprocessableEntity, err.Error())
 	}
 	h.log.Warn("ICE could not be restarted", "error", err)
-	return &refusal{reason: "ice", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "ICE could not be restarted; the session goes on"}
+	return &refusal{reason: "webrtc", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "ICE could not be restarted; the session goes on"}
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -207,6 +208,16 @@ func writeValue(w writer, v any) {
 		w.beginArray(len(*v))
 		for i := range *v {
 			writeMeshPeer(w, &(*v)[i])
+		}
+		w.endArray()
+	case *[]ICEServer:
+		w.beginArray(len(*v))
+		for _, server := range *v {
+			text, err := json.Marshal(server)
+			if err != nil {
+				panic(err) // it is made of strings and a number
+			}
+			w.json(text)
 		}
 		w.endArray()
 	case *Limits:

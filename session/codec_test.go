@@ -43,6 +43,13 @@ var golden = []struct {
 		"8b a26f70 a777656c636f6d65 a470656572 a3306b33 a46d657368 a2306d a86964656e74697479 a6736572766572 a4726f6f6d a3612f62 a6726573756d65 a168" +
 			" a7726573756d6564 c2 a6726561736f6e a765787069726564 a361636b 00 a57065657273 90" +
 			" a66c696d697473 84 a76d657373616765 00 a770656e64696e67 00 a6726573756d65 00 a677696e646f77 00"},
+	{"welcome with a server",
+		Message{Op: OpWelcome, Peer: "0k3", Identity: "session", Room: "r", Resume: "h",
+			ICE: []ICEServer{{URLs: []string{"turn:t"}, Username: "u", Credential: "p", Lifetime: time.Minute}, {URLs: []string{"stun:s"}}}},
+		`{"op":"welcome","peer":"0k3","identity":"session","room":"r","resume":"h","resumed":false,"ack":0,"peers":[],"limits":{"message":0,"pending":0,"resume":0,"window":0},"ice":[{"urls":["turn:t"],"username":"u","credential":"p","expires":60},{"urls":["stun:s"]}]}`,
+		"8a a26f70 a777656c636f6d65 a470656572 a3306b33 a86964656e74697479 a773657373696f6e a4726f6f6d a172 a6726573756d65 a168" +
+			" a7726573756d6564 c2 a361636b 00 a57065657273 90 a66c696d697473 84 a76d657373616765 00 a770656e64696e67 00 a6726573756d65 00 a677696e646f77 00" +
+			" a3696365 92 84 a475726c73 91 a67475726e3a74 a8757365726e616d65 a175 aa63726564656e7469616c a170 a765787069726573 3c 81 a475726c73 91 a67374756e3a73"},
 	{"message, text",
 		Message{Op: OpMessage, Seq: 41, Channel: "chat", From: "2Bx", Content: text("hi \"there\"\n☃")},
 		`{"op":"message","seq":41,"channel":"chat","from":"2Bx","data":"hi \"there\"\n☃"}`,

@@ -55,6 +55,9 @@ func (s *session) join() bool {
 	if seat.Mesh() != seat.ID() {
 		welcome.Mesh = seat.Mesh()
 	}
+	if s.ICE != nil {
+		welcome.ICE = s.ICE(s.grant)
+	}
 	s.reply(reply{m: &welcome}) // the writer listens to the seat from then on
 	if place := seat.MeshState(); place.Epoch > 0 {
 		s.reply(reply{m: &Message{Op: OpMesh, Place: &place}})

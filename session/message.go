@@ -101,7 +101,8 @@ type Message struct {
 	Resumed  bool   // welcome
 	Reason   string // welcome
 	Peers    []engine.Peer
-	Limits   Limits // welcome
+	Limits   Limits      // welcome
+	ICE      []ICEServer // welcome
 }
 
 // Limits is what a client is told in welcome, and held to.
@@ -143,6 +144,7 @@ const (
 	fAck
 	fPeers
 	fLimits
+	fICE
 	fTransfer
 	fSize
 	fKind
@@ -169,7 +171,7 @@ var fieldNames = [fieldCount]string{
 	fFraction: "fraction", fEvent: "event", fType: "type", fError: "error",
 	fCode: "code", fMessage: "message", fPassword: "password", fResume: "resume", fHistory: "history", fMesh: "mesh",
 	fIdentity: "identity", fRoom: "room", fResumed: "resumed", fReason: "reason",
-	fAck: "ack", fPeers: "peers", fLimits: "limits",
+	fAck: "ack", fPeers: "peers", fLimits: "limits", fICE: "ice",
 	fTransfer: "transfer", fSize: "size", fKind: "kind", fOffset: "offset", fHash: "hash",
 	fToken: "token", fUser: "user",
 	fNode: "node", fTarget: "target", fEdges: "edges", fExpect: "expect", fTimestamp: "timestamp",
@@ -196,7 +198,7 @@ type use struct {
 var uses = map[Op][]use{
 	OpHello: {{fToken, true}, {fPassword, true}, {fResume, true}, {fAck, true}, {fHistory, true}},
 	OpWelcome: {{fPeer, false}, {fUser, true}, {fMesh, true}, {fIdentity, false}, {fRoom, false}, {fResume, false},
-		{fResumed, false}, {fReason, true}, {fAck, false}, {fPeers, false}, {fLimits, false}},
+		{fResumed, false}, {fReason, true}, {fAck, false}, {fPeers, false}, {fLimits, false}, {fICE, true}},
 	OpSend: {{fSeq, false}, {fChannel, false}, {fData, false}, {fTo, true}, {fMeta, true},
 		{fProgress, true}},
 	OpMessage: {{fSeq, false}, {fChannel, false}, {fFrom, false}, {fData, false}, {fMeta, true},
@@ -293,6 +295,8 @@ func (m *Message) at(f field) any {
 		return &m.Peers
 	case fLimits:
 		return &m.Limits
+	case fICE:
+		return &m.ICE
 	case fTransfer:
 		return &m.Transfer
 	case fSize:
@@ -343,6 +347,8 @@ func (m *Message) has(f field) bool {
 	case *[]byte:
 		return *v != nil
 	case *[]engine.MeshPeer:
+		return *v != nil
+	case *[]ICEServer:
 		return *v != nil
 	case *engine.Content:
 		return v.Data != nil

@@ -47,6 +47,9 @@ type Config struct {
 	// Admit judges what hello shows, "" where it shows none; its error ends the
 	// session. Nil: the room's password is what counts, and allows everything.
 	Admit func(token, password string) (Grant, *Error)
+	// ICE makes the list of STUN and TURN servers that the client is told in welcome.
+	// Nil: none.
+	ICE func(Grant) []ICEServer
 	// Revoked ends the connection, when it ends with an *Error as its cause: the
 	// grant is good no longer, but the session may be resumed. Nil: never.
 	Revoked context.Context

@@ -15,8 +15,9 @@ type Scan func(yield func(Entry) bool) error
 type Fetch func(id string) (Entry, bool, error)
 
 const (
-	// MaxWhole is the number of bytes of JSON up to which an answer can be one message.
-	MaxWhole = 12 << 20
+	// maxValues is the size, in bytes, of a graph whose values are kept as it is read; those of
+	// a larger one are read once more.
+	maxValues = 24 << 20
 	// window is how far the changes of a graph may differ in order between those who are
 	// connected.
 	window = 60 * time.Second
@@ -28,8 +29,6 @@ const (
 // Answer is what somebody lacks of a graph. It is for one goroutine.
 type Answer struct {
 	fetch  Fetch
-	last   Timestamp
-	all    bool
 	items  []item
 	values map[string]Entry // those of the items, while they are not too large
 	live   map[string]bool  // all ids, and whether the node exists
@@ -66,7 +65,7 @@ type Asker struct {
 	Before uint64
 }
 
-// NewAnswer returns what an asker lacks; last is our highest timestamp.
+// NewAnswer returns what an asker lacks.
 //
 // If Had is known, that is what came after it, or up to a minute before. Else, if Asked
 // is the timestamp of an entry that is Live, and Before, it is what came up to a minute
@@ -75,8 +74,8 @@ type Asker struct {
 // it is everything; one with the zero Timestamp is told of the newest removals only.
 //
 // Scan is called once; fetch while the answer is taken, if it is large.
-func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, error) {
-	a := &Answer{fetch: fetch, last: last}
+func NewAnswer(scan Scan, fetch Fetch, asker Asker) (*Answer, error) {
+	a := &Answer{fetch: fetch}
 	had, asked := asker.Had, asker.Asked
 	err := a.read(scan, func(it *item) {
 		if !asked.IsZero() {
@@ -91,7 +90,6 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 		return nil, err
 	}
 	if asked.IsZero() || had == 0 {
-		a.all = true
 		for i := range a.items {
 			a.items[i].lacked = true
 		}
@@ -122,7 +120,7 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker, last Timestamp) (*Answer, er
 // already, when we have learned something from an answer. Pages tell each other only
 // what is in their logs.
 func Since(scan Scan, fetch Fetch, seq uint64, last Timestamp) (*Answer, error) {
-	a := &Answer{fetch: fetch, last: last}
+	a := &Answer{fetch: fetch}
 	err := a.read(scan, func(it *item) {
 		it.lacked = it.seq > seq
 		it.has = last
@@ -136,13 +134,12 @@ func Since(scan Scan, fetch Fetch, seq uint64, last Timestamp) (*Answer, error) 
 
 // Against returns what the sender of a full state lacks or has older, as far as a graph
 // knows of it.
-func Against(scan Scan, fetch Fetch, full *FullState, last Timestamp) (*Answer, error) {
-	a := &Answer{fetch: fetch, last: last}
+func Against(scan Scan, fetch Fetch, full *FullState) (*Answer, error) {
+	a := &Answer{fetch: fetch}
 	theirs := make(map[string]*Entry, len(full.Nodes))
 	for i := range full.Nodes {
 		theirs[full.Nodes[i].ID] = &full.Nodes[i]
 	}
-	a.all = len(theirs) == 0
 	err := a.read(scan, func(it *item) {
 		e, known := theirs[it.id]
 		if known {
@@ -174,7 +171,7 @@ func (a *Answer) read(scan Scan, each func(*item)) error {
 		size += it.size
 		if a.values != nil {
 			a.values[e.ID] = e
-			if size > 2*MaxWhole {
+			if size > maxValues {
 				a.values = nil
 			}
 		}

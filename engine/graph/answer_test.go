@@ -99,20 +99,20 @@ func complete(t *testing.T, v *vanilla, s *table) {
 func TestWhole(t *testing.T) {
 	s, r := varied(t)
 	delete(s.entries, "untimed") // the page of this test has no such
-	a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+	a, err := NewAnswer(s.scan, s.Entry, Asker{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := page()
-	v.receive(a.Whole())
+	v.receive(a.Whole(r.Last()))
 	complete(t, v, s)
 }
 
 func TestBatches(t *testing.T) {
-	s, r := varied(t)
+	s, _ := varied(t)
 	delete(s.entries, "untimed")
 	for _, limit := range []int{1, 1000, 1 << 20} {
-		a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+		a, err := NewAnswer(s.scan, s.Entry, Asker{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,10 +130,10 @@ func TestBatches(t *testing.T) {
 // Wherever a page is interrupted, it lacks nothing once it has got what it lacks by its
 // own word.
 func TestInterruptedBatches(t *testing.T) {
-	s, r := varied(t)
+	s, _ := varied(t)
 	delete(s.entries, "untimed")
 	proof := Asker{Before: 1 << 62}
-	a, err := NewAnswer(s.scan, s.Entry, proof, r.Last())
+	a, err := NewAnswer(s.scan, s.Entry, proof)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +153,11 @@ func TestInterruptedBatches(t *testing.T) {
 			v.receive(b)
 		}
 		proof.Asked = v.g
-		a, err := NewAnswer(s.scan, s.Entry, proof, r.Last())
+		a, err := NewAnswer(s.scan, s.Entry, proof)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !a.all {
+		if len(a.items) < len(s.entries) {
 			known++
 		}
 		for _, b := range collect(t, a, 300) {
@@ -203,17 +203,16 @@ func TestWhatIsLacked(t *testing.T) {
 		name  string
 		asker Asker
 		want  string
-		all   bool
 	}{
-		{"everything", Asker{}, "first late second third fourth", true},
-		{"by an unknown time", Asker{Asked: Timestamp{5, 4}, Before: 1 << 62}, "first late second third fourth", true},
-		{"by a time that came in an answer", Asker{Asked: Timestamp{5, 5}, Before: 1 << 62}, "first late second third fourth", true},
-		{"by a time that may be hearsay", Asker{Asked: met, Before: seq}, "first late second third fourth", true},
-		{"by a time", Asker{Asked: met, Before: seq + 1}, "first late second third fourth", false},
-		{"by what it had", Asker{Asked: r.Last(), Had: seq}, "first late second third fourth", false},
-		{"by what it had, nothing new", Asker{Asked: r.Last().next(now), Had: s.seq + uint64(window.Microseconds())}, "", false},
+		{"everything", Asker{}, "first late second third fourth"},
+		{"by an unknown time", Asker{Asked: Timestamp{5, 4}, Before: 1 << 62}, "first late second third fourth"},
+		{"by a time that came in an answer", Asker{Asked: Timestamp{5, 5}, Before: 1 << 62}, "first late second third fourth"},
+		{"by a time that may be hearsay", Asker{Asked: met, Before: seq}, "first late second third fourth"},
+		{"by a time", Asker{Asked: met, Before: seq + 1}, "first late second third fourth"},
+		{"by what it had", Asker{Asked: r.Last(), Had: seq}, "first late second third fourth"},
+		{"by what it had, nothing new", Asker{Asked: r.Last().next(now), Had: s.seq + uint64(window.Microseconds())}, ""},
 	} {
-		a, err := NewAnswer(s.scan, s.Entry, c.asker, r.Last())
+		a, err := NewAnswer(s.scan, s.Entry, c.asker)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,8 +220,8 @@ func TestWhatIsLacked(t *testing.T) {
 		for _, it := range a.items {
 			ids = append(ids, it.id)
 		}
-		if got := strings.Join(ids, " "); got != c.want || a.all != c.all || (a.Whole() != nil) != c.all || a.Empty() != (c.want == "") {
-			t.Errorf("%s: %s, all: %v", c.name, got, a.all)
+		if got := strings.Join(ids, " "); got != c.want || a.Empty() != (c.want == "") {
+			t.Errorf("%s: %s", c.name, got)
 		}
 	}
 }
@@ -231,7 +230,7 @@ func TestWhatIsLacked(t *testing.T) {
 func TestChangesMeanwhile(t *testing.T) {
 	s, r := varied(t)
 	delete(s.entries, "untimed")
-	a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+	a, err := NewAnswer(s.scan, s.Entry, Asker{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,18 +287,15 @@ func TestAgainst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := Against(s.scan, s.Entry, m.Full, r.Last())
+	a, err := Against(s.scan, s.Entry, m.Full)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `[{"type":"upsert","id":"lacked","value":1,"timestamp":{"physical":9,"logical":1}},` +
 		`{"type":"upsert","id":"older","value":1,"timestamp":{"physical":9,"logical":3}},` +
 		`{"type":"remove","id":"removed","timestamp":{"physical":9,"logical":4}}]`
-	if got := collect(t, a, 1<<20); len(got) != 1 || string(got[0]) != want || a.Whole() != nil {
+	if got := collect(t, a, 1<<20); len(got) != 1 || string(got[0]) != want {
 		t.Errorf("%s", got)
-	}
-	if a, err = Against(s.scan, s.Entry, &FullState{}, r.Last()); err != nil || a.Whole() == nil {
-		t.Errorf("an empty page gets no whole state, %v", err)
 	}
 }
 
@@ -311,7 +307,7 @@ func TestPartsOfANode(t *testing.T) {
 		"a":{"id":"a","value":1,"edges":["b","c"],"timestamp":{"physical":9,"logical":7}},
 		"b":{"id":"b","value":1,"timestamp":{"physical":9,"logical":3}},
 		"c":{"id":"c","value":1,"timestamp":{"physical":9,"logical":8}}}}]`))
-	a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+	a, err := NewAnswer(s.scan, s.Entry, Asker{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,11 +30,11 @@ func sample(tb testing.TB, n int) (*table, *Replica) {
 
 func BenchmarkDecodeFullState(b *testing.B) {
 	s, r := sample(b, 5000)
-	a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+	a, err := NewAnswer(s.scan, s.Entry, Asker{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	whole := a.Whole()
+	whole := a.Whole(r.Last())
 	b.SetBytes(int64(len(whole)))
 	for b.Loop() {
 		if m, err := Decode(whole); err != nil || len(m.Full.Nodes) != 5000 {
@@ -57,15 +57,15 @@ func BenchmarkAnswer(b *testing.B) {
 		s, r := sample(b, n)
 		b.Run(fmt.Sprint("whole-", n), func(b *testing.B) {
 			for b.Loop() {
-				a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
-				if err != nil || a.Whole() == nil && n < 10_000 {
+				a, err := NewAnswer(s.scan, s.Entry, Asker{})
+				if err != nil || a.Whole(r.Last()) == nil && n < 10_000 {
 					b.Fatal(err)
 				}
 			}
 		})
 		b.Run(fmt.Sprint("batches-", n), func(b *testing.B) {
 			for b.Loop() {
-				a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+				a, err := NewAnswer(s.scan, s.Entry, Asker{})
 				if err != nil {
 					b.Fatal(err)
 				}

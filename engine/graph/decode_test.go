@@ -120,13 +120,13 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("%+v", e)
 			}
 		}
-		a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+		a, err := NewAnswer(s.scan, s.Entry, Asker{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := Decode(a.Whole())
+		whole, err := Decode(a.Whole(r.Last()))
 		if err != nil || whole.Bad != 0 || whole.Full == nil {
-			t.Fatalf("%s: %+v, %v", a.Whole(), whole, err)
+			t.Fatalf("%s: %+v, %v", a.Whole(r.Last()), whole, err)
 		}
 		for batch := range a.Batches(100) {
 			if m, err := Decode(batch); err != nil || m.Bad != 0 {

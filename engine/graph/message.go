@@ -8,58 +8,11 @@ import (
 	"slices"
 )
 
-// Whole returns the answer as one message, a `fullStateSync`, if it is everything and
-// less than MaxWhole bytes; else nil. A part of a graph must not go as one: browsers would
-// answer with all that they have. Where it does not fit the frames of a message, Batches
-// is the other way.
-func (a *Answer) Whole() []byte {
-	if !a.all || a.values == nil {
-		return nil
-	}
-	size := 0
-	for i := range a.items {
-		size += a.items[i].size
-	}
-	if size >= MaxWhole {
-		return nil
-	}
-	b := append(make([]byte, 0, size+256), `[{"type":"fullStateSync","graphData":{`...)
-	first := true
-	for i := range a.items {
-		it := &a.items[i]
-		if it.removed {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		e := a.values[it.id]
-		b = appendNode(b, &e, a.served(e.Edges))
-	}
-	b = append(b, `},"removals":[`...)
-	first = true
-	for i := range a.items {
-		if !a.items[i].removed {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		e := a.values[a.items[i].id]
-		op := e.removal()
-		b = appendOp(b, &op)
-	}
-	b = appendTimestamp(append(b, ']'), a.last, true)
-	if b = append(b, `}]`...); len(b) >= MaxWhole {
-		return nil
-	}
-	return b
-}
-
 // Batches returns the answer as messages of live operations, of about limit bytes of JSON
 // each, or a little more than a single node needs. It ends with the first error.
+//
+// It is never a `fullStateSync`: of one, a browser notes no links in its log, and the answers
+// that it gives from that log, to all, leave those without edges who have nothing yet.
 //
 // Who has got any number of them, the first of them first, lacks nothing that is not
 // newer than the highest timestamp that it has applied, as NewAnswer understands it when

@@ -133,7 +133,7 @@ func (p *peer) receive(from int, data []byte) {
 		if len(buried) > 0 {
 			p.broadcast(Encode(buried...))
 		}
-		a, err := Against(p.store.scan, p.store.Entry, m.Full, p.Last())
+		a, err := Against(p.store.scan, p.store.Entry, m.Full)
 		p.ok(err)
 		p.answer(from, a)
 	}
@@ -154,14 +154,14 @@ func (p *peer) receive(from int, data []byte) {
 		if !p.lost[from] && p.owed[from] == 0 {
 			asker.Before = uint64(max(0, (p.now().UnixMilli()-p.ms+p.opened[from])*1000-60_000_000))
 		}
-		a, err := NewAnswer(p.store.scan, p.store.Entry, asker, p.Last())
+		a, err := NewAnswer(p.store.scan, p.store.Entry, asker)
 		p.ok(err)
 		p.told[from], p.lost[from] = true, false // it is owed this one
 		p.answer(from, a)
 		if q := p.peers[from]; a.Empty() && q.page == nil {
 			delete(q.awaited, p.index)
 		}
-		if a.all && !m.Asked.IsZero() {
+		if !a.Empty() && len(a.items) == len(p.store.entries) && !m.Asked.IsZero() {
 			p.awaited[from] = true
 			p.send(from, EncodeSync(Timestamp{}), nil) // it has what we lack
 		}
@@ -203,10 +203,6 @@ func (p *peer) answer(to int, a *Answer) {
 	done := func() {
 		p.owed[to]--
 		delete(p.peers[to].awaited, p.index) // as time will tell
-	}
-	if whole := a.Whole(); whole != nil && !p.large {
-		p.send(to, whole, done)
-		return
 	}
 	var batches [][]byte
 	for batch, err := range a.Batches(p.limit) {

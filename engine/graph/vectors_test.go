@@ -102,7 +102,7 @@ func TestRecordedProbes(t *testing.T) {
 		}
 	}
 	// The page lacks nothing but what it refused.
-	if a, err := Against(s.scan, s.Entry, m.Full, r.Last()); err != nil || len(a.items) != 1 || a.items[0].id != "f1" {
+	if a, err := Against(s.scan, s.Entry, m.Full); err != nil || len(a.items) != 1 || a.items[0].id != "f1" {
 		t.Errorf("the page lacks %v, %v", a.items, err)
 	}
 }
@@ -135,11 +135,11 @@ func TestRecordedMessages(t *testing.T) {
 			s := newTable(time.Now)
 			r := NewReplica(s, Timestamp{})
 			receive(t, r, time.Now(), recorded.Message)
-			a, err := NewAnswer(s.scan, s.Entry, Asker{}, r.Last())
+			a, err := NewAnswer(s.scan, s.Entry, Asker{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = a.Whole()
+			got = a.Whole(r.Last())
 		default:
 			got = Encode(m.Ops...)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/internal/pionlog"
 )
 
 // Config is what a Transport is made of.
@@ -64,6 +65,7 @@ const (
 // Transport implements engine.Transport.
 type Transport struct {
 	log         *slog.Logger
+	sockets     []*socket
 	mux         ice.UDPMux
 	answering   *webrtc.API
 	offering    *webrtc.API
@@ -139,7 +141,9 @@ func open(cfg Config, network transport.Net, sockets []net.PacketConn) (*Transpo
 	muxes := make([]ice.UDPMux, 0, len(sockets))
 	var own []net.IP
 	for _, s := range sockets {
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s, Logger: leveled{t.log, "udpmux"}}))
+		shared := &socket{PacketConn: s}
+		t.sockets = append(t.sockets, shared)
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: shared, Logger: pionlog.Factory{Log: t.log}.NewLogger("udpmux")}))
 		own = append(own, s.LocalAddr().(*net.UDPAddr).IP)
 	}
 	t.mux = ice.NewMultiUDPMuxDefault(muxes...)
@@ -187,7 +191,7 @@ func (t *Transport) settings(own []net.IP, network transport.Net) webrtc.Setting
 	})
 	s.SetSCTPRTOMax(maxRTO)
 	s.SetSCTPMinCwnd(minCwnd)
-	s.LoggerFactory = loggers{t.log}
+	s.LoggerFactory = pionlog.Factory{Log: t.log}
 	return s
 }
 
@@ -290,6 +294,11 @@ func (t *Transport) Close() error {
 		g.Close()
 	}
 	t.wg.Wait()
+	for _, s := range t.sockets {
+		if server := s.server.Load(); server != nil {
+			server.Close()
+		}
+	}
 	if err := t.mux.Close(); err != nil {
 		return fmt.Errorf("close the WebRTC port: %w", err)
 	}

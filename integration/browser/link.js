@@ -15,7 +15,7 @@ const HIGH_WATER = 65_535
 export class Link {
   ended = false
   channel = null
-  pc = new RTCPeerConnection()
+  pc
   #owner
   #assembler = new Assembler()
   #sending = Promise.resolve()
@@ -23,8 +23,9 @@ export class Link {
   #asked = 0
   #watchdog
 
-  constructor(owner) {
+  constructor(iceServers, owner) {
     this.#owner = owner
+    this.pc = new RTCPeerConnection({ iceServers })
     this.pc.onconnectionstatechange = () => {
       if (['disconnected', 'failed', 'closed'].includes(this.pc.connectionState)) this.close()
     }

@@ -14,7 +14,7 @@ const ID_KEY = '__genosrtcId'
  * gdb joins the two rooms of a database. `cells` is true or {cellSize}; `sync: false` leaves the sync
  * room out: nobody hears of the graph.
  */
-export async function gdb(name, { rtc: { relayUrls, sync = true, cells }, password = '' }) {
+export async function gdb(name, { rtc: { relayUrls, turnConfig, sync = true, cells }, password = '' }) {
   const id = sessionStorage.getItem(ID_KEY) ?? randomId(20)
   sessionStorage.setItem(ID_KEY, id)
   const watchers = new Set()
@@ -24,7 +24,7 @@ export async function gdb(name, { rtc: { relayUrls, sync = true, cells }, passwo
     for (const watcher of watchers) watcher({ ...node, action })
   })
   const relays = relayUrls.map(url => new Relay(url))
-  const join = room => new Room({ id, name: room, password, relays, cells })
+  const join = room => new Room({ id, name: room, password, relays, turnConfig, cells })
   const room = join(`app-sync-${name}`)
   const rooms = [room]
   let shared

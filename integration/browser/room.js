@@ -17,6 +17,7 @@ export class Room {
   #id
   #name
   #relays
+  #iceServers
   #envelope
   #rootTopic
   #selfTopic
@@ -31,10 +32,11 @@ export class Room {
   #announcing
 
   /** cells is undefined, true or {cellSize}. */
-  constructor({ id, name, password, relays, cells }) {
+  constructor({ id, name, password, relays, turnConfig, cells }) {
     this.#id = id
     this.#name = name
     this.#relays = relays
+    this.#iceServers = turnConfig
     this.#envelope = new Envelope(name, password)
     this.#rootTopic = rootTopic(name)
     this.#selfTopic = selfTopic(name, id)
@@ -154,7 +156,7 @@ export class Room {
   #admits = peer => !this.mesh || this.mesh.admits(peer)
 
   #newLink(peer) {
-    const link = new Link({
+    const link = new Link(this.#iceServers, {
       onOpen: () => {
         if (this.#links.has(peer)) return link.close()
         this.#links.set(peer, link)

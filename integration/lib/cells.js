@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { Topology } from '../browser/topology.js'
 import { fingerprint } from '../pages/value.js'
+import { ready } from './page.js'
 import { others } from './presence.js'
 import { until } from './until.js'
 
@@ -61,7 +62,7 @@ export async function openAs(stage, id, label, script) {
   await page.tab.evaluate(id => sessionStorage.setItem('__genosrtcId', id), id)
   if (script) await page.tab.addInitScript({ path: script })
   await page.tab.reload()
-  await page.tab.waitForFunction(() => window.ask)
+  await ready(page.tab)
   return page
 }
 
@@ -91,13 +92,18 @@ let rounds = 0
 /** Tally has participants say things, and counts what of it arrives. */
 export class Tally {
   #participants
-  #channel
+  #say
+  #heard
   #round
 
-  constructor(participants, channel = 'chat') {
+  constructor(participants, say = (one, value, options) => one.send('chat', { value }, options), heard = one => one.messages()) {
     this.#participants = participants
-    this.#channel = channel
+    this.#say = say
+    this.#heard = heard
   }
+
+  /** ofMesh is for what the mesh itself is told, and no channel. */
+  static ofMesh = participants => new Tally(participants, (one, value) => one.meshSend({ value }), one => one.meshMessages())
 
   /**
    * broadcast has each say `count` things to all; each of the others must hear them once.
@@ -109,7 +115,7 @@ export class Tally {
       for (let n = 0; n < count; n++) {
         const value = this.#text(sender, n)
         for (const receiver of others(this.#participants, sender)) due.get(receiver).push(entry(from(sender, receiver), value))
-        await sender.send(this.#channel, { value })
+        await this.#say(sender, value)
       }
     }))
     await this.#settle(due, timeout)
@@ -134,7 +140,7 @@ export class Tally {
       for (const receiver of others(this.#participants, sender)) {
         const value = this.#text(sender, receiver.label)
         due.get(receiver).push(entry(sender.id, value))
-        await sender.send(this.#channel, { value }, { to: [receiver.id] })
+        await this.#say(sender, value, { to: [receiver.id] })
       }
     }))
     await this.#settle(due, timeout)
@@ -151,7 +157,7 @@ export class Tally {
     for (const [receiver, entries] of due) {
       let missing = entries
       await until(`${receiver.label} has all`, async () => {
-        const heard = new Set(await this.#heard(receiver))
+        const heard = new Set(await this.#inRound(receiver))
         missing = entries.filter(entry => !heard.has(entry))
         return missing.length === 0
       }, timeout).catch(error => {
@@ -160,17 +166,15 @@ export class Tally {
     }
     await sleep(LATE)
     for (const [receiver, entries] of due) {
-      const more = await this.#heard(receiver)
+      const more = await this.#inRound(receiver)
       for (const entry of entries) more.splice(more.indexOf(entry), 1)
       assert.deepEqual(more, [], `${receiver.label} has each once, and no other`)
     }
   }
 
-  async #heard(receiver) {
-    const messages = await receiver.messages()
-    return messages
-      .filter(({ channel, data }) => channel === this.#channel && data.startsWith(fingerprint(`round ${this.#round}:`)))
-      .map(({ from, data }) => `${from}: ${data}`)
+  async #inRound(receiver) {
+    const mine = fingerprint(`round ${this.#round}:`)
+    return (await this.#heard(receiver)).filter(({ data }) => data.startsWith(mine)).map(({ from, data }) => `${from}: ${data}`)
   }
 }
 

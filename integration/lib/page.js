@@ -15,12 +15,22 @@ const FLAGS = [
   '--no-first-run',
 ]
 // GenosDB's STUN servers are far away. That they cannot be found is known at once, so that nothing waits.
-const NO_STUN = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE *.local'
+const NO_STUN = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE 192.0.2.1, EXCLUDE *.local'
 const NO_MDNS = '--disable-features=WebRtcHideLocalIpsWithMdns'
 
-/** launch starts Chromium. With mdns, it hides local addresses from the other side, as users have it. */
-export const launch = ({ mdns = false } = {}) =>
-  chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args: [...FLAGS, NO_STUN, ...(mdns ? [] : [NO_MDNS])] })
+/**
+ * launch starts Chromium. With mdns, it hides local addresses from the other side, as users have it.
+ * executable starts it elsewhere; pages of the origins in `secure` have what others have by HTTPS only.
+ */
+export const launch = ({ mdns = false, executable = CHROMIUM, secure = [] } = {}) =>
+  chromium.launch({
+    executablePath: executable,
+    chromiumSandbox: false,
+    args: [...FLAGS, NO_STUN, ...(mdns ? [] : [NO_MDNS]), ...secure.map(origin => `--unsafely-treat-insecure-origin-as-secure=${origin}`)],
+  })
+
+/** ready waits until a page can be asked. By the clock: a Chromium that paints nothing yet has no animation frames. */
+export const ready = tab => tab.waitForFunction(() => window.ask, null, { polling: 50, timeout: 60_000 })
 
 /** Page is one tab, in a browser context of its own. */
 export class Page {
@@ -74,7 +84,7 @@ export class Page {
   /** reload is what a user's reload is: the same tab, the same peer id, a new start. */
   async reload() {
     await this.#tab.reload()
-    await this.#ready()
+    await ready(this.#tab)
     return this.join(...this.#join)
   }
 
@@ -111,12 +121,9 @@ export class Page {
   async #load(context, url) {
     const tab = (this.#tab = await context.newPage())
     if (this.kind !== 'genosdb') tab.on('pageerror', error => console.log(`# ${this.label}: ${error.message}`))
+    tab.on('requestfailed', request => console.log(`# ${this.label}: ${request.url()}: ${request.failure().errorText}`))
     await tab.goto(url)
-    await this.#ready()
-  }
-
-  #ready() {
-    return this.#tab.waitForFunction(() => window.ask, null, { timeout: 60_000 })
+    await ready(this.#tab)
   }
 
   /** ask makes one of the page's calls (pages/participant.js). */

@@ -3,6 +3,7 @@
 import { after, before } from 'node:test'
 import { Client } from './client.js'
 import { Page, launch } from './page.js'
+import { startRelay } from './relay.js'
 import { Server } from './server.js'
 import { serve } from './static.js'
 
@@ -39,6 +40,37 @@ export function stage(name, { rooms = { demo: {} }, caddyfile, mdns = false } = 
     await stage.browser?.close()
     stage.site?.close()
     await stage.server?.close()
+  })
+  return stage
+}
+
+/** ownRelay is a relay of the tests' own, which carries any room; a server's carries its rooms only. */
+export function ownRelay() {
+  const own = { url: null }
+  let relay
+  before(async () => {
+    relay = await startRelay()
+    own.url = relay.url
+  })
+  after(() => relay?.close())
+  return own
+}
+
+/** pagesAlone is a stage without a server: the pages meet through a relay of the tests' own. */
+export function pagesAlone() {
+  const stage = {
+    relay: ownRelay(),
+
+    /** open opens a page that has not joined yet. */
+    open: (label = 'page', pageKind = kind) => Page.open(stage.browser, stage.site.url, label, pageKind),
+  }
+  before(async () => {
+    stage.site = await serve()
+    stage.browser = await launch()
+  })
+  after(async () => {
+    await stage.browser?.close()
+    stage.site?.close()
   })
   return stage
 }

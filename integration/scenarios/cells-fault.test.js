@@ -3,14 +3,13 @@
 // next seal, unless a peer of ours is the other bridge.
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Topology, hash } from '../browser/topology.js'
 import { agree, openAs, shape } from '../lib/cells.js'
 import { check } from '../lib/check.js'
 import { servers } from '../lib/presence.js'
-import { startRelay } from '../lib/relay.js'
-import { kind, stage } from '../lib/stage.js'
+import { kind, ownRelay, stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 import { fingerprint } from '../pages/value.js'
 
@@ -20,10 +19,7 @@ const EACH = 10
 const ARRIVES = 5_000
 const here = stage('cells-fault', { rooms: { with: { cells: `on ${SIZE.with}` } } })
 
-// The server's relay carries its own rooms only.
-let relay
-before(async () => (relay = await startRelay()))
-after(() => relay?.close())
+const relay = ownRelay()
 
 test(`${PAGES} pages in two cells, the bridge of cell 0 is killed`, async t => {
   const without = await check(t, 'without our server', () => staged(t, 'without', []))

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../lib/check.js'
 import { Tally, agree, fill, shape } from '../lib/cells.js'
 import { Page } from '../lib/page.js'
@@ -35,7 +34,7 @@ test(`${PAGES} pages, ${SESSIONS} sessions and the server, in cells of ${SIZE}`,
   let topology = await check(t, 'all compute one topology, and keep the links of their places', () => reach())
   await check(t, `${BROADCASTS} broadcasts of each reach all others once`, () => new Tally(everybody()).broadcast(BROADCASTS))
   await check(t, 'directed messages reach their targets only', () => new Tally(everybody()).directed())
-  await check(t, 'what the mesh itself is told reaches all others once', () => meshed(everybody()))
+  await check(t, 'what the mesh itself is told reaches all others once', () => Tally.ofMesh(everybody()).broadcast(1))
   await check(t, 'pings from sessions cross cells', async () => {
     for (const session of sessions) for (const other of others(everybody(), session)) await session.meshPing(other.id)
   })
@@ -101,16 +100,3 @@ test('5 MB with meta between sessions in different cells', async t => {
   for (const client of clients) await client.close()
   await witness.leave()
 })
-
-async function meshed(participants) {
-  const byFrom = (a, b) => (a.from < b.from ? -1 : 1)
-  for (const one of participants) await one.meshSend({ value: `mesh of ${one.label}` })
-  for (const one of participants) {
-    const due = others(participants, one).map(({ id, label }) => ({ from: id, data: fingerprint(`mesh of ${label}`) }))
-    const told = async () =>
-      (await one.meshMessages()).filter(({ data }) => data.startsWith(fingerprint('mesh of'))).map(({ from, data }) => ({ from, data }))
-    await until(`${one.label} was told by all`, async () => (await told()).length >= due.length)
-    await sleep(500)
-    assert.deepEqual((await told()).toSorted(byFrom), due.toSorted(byFrom), one.label)
-  }
-}

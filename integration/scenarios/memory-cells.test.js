@@ -3,13 +3,12 @@
 // by every bridge).
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { agree, fill, openAs, shape } from '../lib/cells.js'
 import { check } from '../lib/check.js'
 import { converge, has } from '../lib/graph.js'
-import { startRelay } from '../lib/relay.js'
-import { kind, stage } from '../lib/stage.js'
+import { kind, ownRelay, stage } from '../lib/stage.js'
 
 const PAGES = 14
 const cells = { cellSize: 2 }
@@ -21,10 +20,7 @@ const memory = { memory: true, cells: `on ${cells.cellSize}` }
 const rooms = Array.from({ length: ROUNDS }, (_, n) => [`server${n + 1}`, memory])
 const here = stage('memory-cells', { rooms: { data: memory, ...Object.fromEntries(rooms) } })
 
-// The server's relay carries its own rooms only.
-let relay
-before(async () => (relay = await startRelay()))
-after(() => relay?.close())
+const relay = ownRelay()
 
 // Only GenosDB's own pages show what they cause.
 if (kind === 'genosdb') {

@@ -1,36 +1,23 @@
 // The test's own peer, before it judges others: it talks with its like, and with GenosDB where that
 // is given, through a relay of its own.
 
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../lib/check.js'
 import { channels, exchange } from '../lib/exchange.js'
 import { converge } from '../lib/graph.js'
-import { Page, launch } from '../lib/page.js'
 import { meet } from '../lib/presence.js'
-import { startRelay } from '../lib/relay.js'
-import { kind } from '../lib/stage.js'
-import { serve } from '../lib/static.js'
+import { kind, pagesAlone } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 
-let relay, site, browser
-before(async () => {
-  relay = await startRelay()
-  site = await serve()
-  browser = await launch()
-})
-after(async () => {
-  await browser?.close()
-  site?.close()
-  relay?.close()
-})
+const here = pagesAlone()
 
 for (const password of [undefined, 's3cret']) {
   test(`two pages, ${password ? 'with' : 'without'} a password`, async t => {
     const pages = []
     for (const pageKind of ['peer', kind]) {
-      const page = await Page.open(browser, site.url, `${pageKind} ${pages.length + 1}`, pageKind)
-      await page.join('pages', { rtc: { relayUrls: [relay.url] }, password }, channels)
+      const page = await here.open(`${pageKind} ${pages.length + 1}`, pageKind)
+      await page.join('pages', { rtc: { relayUrls: [here.relay.url] }, password }, channels)
       pages.push(page)
     }
     await check(t, 'they join each other', () => meet(pages))
@@ -45,8 +32,8 @@ for (const password of [undefined, 's3cret']) {
 
 test('two databases', async t => {
   const join = async (pageKind, label) => {
-    const page = await Page.open(browser, site.url, label, pageKind)
-    await page.join('graph', { rtc: { relayUrls: [relay.url] } })
+    const page = await here.open(label, pageKind)
+    await page.join('graph', { rtc: { relayUrls: [here.relay.url] } })
     return page
   }
   const first = await join(kind, 'first')
@@ -79,7 +66,7 @@ test('two databases', async t => {
     await second.put('alone', true)
     await first.put('meanwhile', true)
     await sleep(1_000)
-    await second.reopen([relay.url])
+    await second.reopen([here.relay.url])
     await converge(pages, nodes => nodes.length === 4, 30_000)
   })
   for (const page of pages) await page.close()

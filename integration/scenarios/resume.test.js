@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../lib/check.js'
 import { Gate } from '../lib/gate.js'
-import { Page } from '../lib/page.js'
+import { Page, ready } from '../lib/page.js'
 import { meet, told } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
@@ -135,7 +135,7 @@ test('a page that goes and comes again goes on with its session, where it asks f
   await client.tab.goto('about:blank')
   await other.send('chat', { value: 'meanwhile' })
   await client.tab.goto(address)
-  await client.tab.waitForFunction(() => window.ask)
+  await ready(client.tab)
   assert.equal(await client.join(...joining), id)
   await other.send('chat', { value: 'after' })
   await until('both come', async () => (await client.messages()).length >= 2)

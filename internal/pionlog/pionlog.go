@@ -1,4 +1,5 @@
-package rtc
+// Package pionlog hands the logs of pion's libraries to slog.
+package pionlog
 
 import (
 	"context"
@@ -8,11 +9,12 @@ import (
 	"github.com/pion/logging"
 )
 
-// loggers hands pion's logs to slog. What pion calls an error or a warning is
+// Factory implements logging.LoggerFactory. What pion calls an error or a warning is
 // mostly a remote peer that went away, so that all of it is for debugging.
-type loggers struct{ log *slog.Logger }
+type Factory struct{ Log *slog.Logger }
 
-func (f loggers) NewLogger(scope string) logging.LeveledLogger { return leveled{f.log, scope} }
+// NewLogger implements logging.LoggerFactory.
+func (f Factory) NewLogger(scope string) logging.LeveledLogger { return leveled{f.Log, scope} }
 
 type leveled struct {
 	log   *slog.Logger
