@@ -55,8 +55,8 @@ type Handler struct {
 	Origins []string `json:"origins,omitempty"`
 
 	// Whether clients of WHIP are held to RFC 9725: `PATCH` needs `If-Match`, and the
-	// URL of a session the credentials of its room. Default: false, as known clients
-	// send neither; the URLs cannot be guessed.
+	// URL of a session the credentials of its room. Default: false, as a known client
+	// sends no `If-Match`, and the URLs cannot be guessed.
 	StrictWHIP bool `json:"strict_whip,omitempty"`
 
 	// Bounds on what the clients of this site can use. Those on single sessions

@@ -27,7 +27,7 @@ func parseFragment(text string) (fragment, error) {
 		if line == "" {
 			continue
 		}
-		if len(line) < 2 || line[1] != '=' || !visible(line) {
+		if len(line) < 2 || line[1] != '=' || !printable(line) {
 			return f, fmt.Errorf("line %d of the fragment is not of the form a=value", n)
 		}
 		if line[0] != 'a' {
@@ -78,14 +78,13 @@ func fragmentOf(answer string) string {
 		if sections > 1 {
 			break
 		}
+		if name == "a=candidate" && strings.Contains(line, " 2 udp ") {
+			continue // of RTCP, which has no path of its own (RFC 5761)
+		}
 		switch name {
 		case "a=group", "a=ice-lite", "a=ice-options", "a=ice-pacing", "m=", "a=mid", "a=ice-ufrag", "a=ice-pwd", "a=candidate", "a=end-of-candidates":
 			f.WriteString(line + "\r\n")
 		}
 	}
 	return f.String()
-}
-
-func visible(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }

@@ -23,8 +23,7 @@ type Settings struct {
 	Auth    Auth
 	Limits  Limits
 	// StrictWHIP holds clients to RFC 9725: PATCH needs If-Match, and the session's
-	// URL takes credentials like any other. By default neither is missed, as known
-	// clients send neither.
+	// URL takes credentials like any other. By default neither is missed.
 	StrictWHIP bool
 	// Monitor is the monitor page. Nil: there is none, and 404 in its place.
 	Monitor *Monitor

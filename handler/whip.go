@@ -107,12 +107,14 @@ func streamMeta(r *http.Request) ([]byte, *refusal) {
 }
 
 // whipHeader says what is taken, and lets scripts read and send what WHIP needs
-// beside the usual. ETag is what a known client sends for If-Match.
+// beside the usual. A known client sends ETag for If-Match, and sends candidates only
+// where OPTIONS tells the endpoint's methods and those of its sessions.
 func whipHeader(w http.ResponseWriter, r *http.Request, accept, mediaType string) {
 	header := w.Header()
 	header.Set(accept, mediaType)
-	header.Add("Access-Control-Expose-Headers", "Accept-Patch, Accept-Post, Link, WWW-Authenticate")
+	header.Add("Access-Control-Expose-Headers", "Accept-Patch, Accept-Post, Access-Control-Allow-Methods, Link, WWW-Authenticate")
 	if r.Method == http.MethodOptions {
+		header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS")
 		header.Add("Access-Control-Allow-Headers", "ETag")
 	}
 }

@@ -189,7 +189,7 @@ func (h *Handler) connect(g *guest) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.deleted {
-		h.refused.count("ice")
+		h.refused.count("webrtc")
 	}
 	return err
 }

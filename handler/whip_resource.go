@@ -29,8 +29,8 @@ func (h *Handler) serveGuest(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// resource finds the session of a request. Its secret URL is enough, as known clients
-// show no more, unless the site is strict; but credentials that are shown must be
+// resource finds the session of a request. Its secret URL is enough, unless the
+// site is strict; but credentials that are shown must be
 // good. Where it may not go on, or is a preflight, it is answered.
 func (h *Handler) resource(w http.ResponseWriter, r *http.Request, set *settings) (*guest, bool) {
 	set.readable(w, r)
@@ -154,5 +154,5 @@ func (h *Handler) unpatched(err error) *refusal {
 		return badRequest(http.StatusUnprocessableEntity, err.Error())
 	}
 	h.log.Warn("ICE could not be restarted", "error", err)
-	return &refusal{reason: "ice", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "ICE could not be restarted; the session goes on"}
+	return &refusal{reason: "webrtc", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "ICE could not be restarted; the session goes on"}
 }

@@ -232,3 +232,23 @@ func TestWHIPHeadersAreExposed(t *testing.T) {
 		}
 	}
 }
+
+// The answer names the STUN and TURN servers (RFC 9725, section 4.6).
+func TestWHIPLinksICEServers(t *testing.T) {
+	s := serveWHIP(t, Config{ICEServers: func(user string, _ time.Time) []ICEServer {
+		return []ICEServer{
+			{URLs: []string{"stun:stun.example:3478"}},
+			{URLs: []string{"turn:turn.example:3478?transport=udp"}, Username: user, Credential: "secret"},
+		}
+	}})
+	g := golden{t: t}
+	res, _ := s.ask("POST", demoWHIP, g.offer("data.sdp"), "Content-Type", typeSDP)
+	links := strings.Join(res.Header.Values("Link"), "\n")
+	if want := `<stun:stun.example:3478>; rel="ice-server"` + "\n" +
+		`<turn:turn.example:3478?transport=udp>; rel="ice-server"; username="address 127.0.0.1"; credential="secret"; credential-type="password"`; links != want {
+		t.Errorf("got\n%s\nwant\n%s", links, want)
+	}
+	if res, _ := s.ask("DELETE", res.Header.Get("Location"), ""); res.StatusCode != http.StatusNoContent {
+		t.Error(res.Status)
+	}
+}
