@@ -115,6 +115,8 @@ type Room struct {
 	closing      bool
 	most         int // RoomConfig.Seats
 
+	streams []*Stream // of seats, in order
+
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
 

@@ -41,7 +41,7 @@ type Config struct {
 	// WebRTC answers the offers of clients. Nil: 404.
 	WebRTC *rtc.Transport
 	// Media is told of each session over WebRTC that has taken a seat, for its
-	// tracks. It must not block. Nil: they are not read.
+	// tracks. It must not block. Nil: they are published in the room.
 	Media func(*engine.Room, *engine.Attachment, *rtc.Guest)
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler

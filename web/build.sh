@@ -12,7 +12,7 @@ banner='/*! GenosRTC client. Copyright the caddy-genosrtc authors, Apache Licens
 node_modules/.bin/esbuild src/client.ts --bundle --minify --format=esm --target=es2022 --charset=utf8 \
 	--log-level=warning --banner:js="$banner" --outfile="$out/client.js"
 size=$(gzip -9c "$out/client.js" | wc -c)
-[ "$size" -lt 15000 ] || { echo "client.js has $size bytes compressed; it is to stay below 15 kB" >&2; exit 1; }
+[ "$size" -lt 17500 ] || { echo "client.js has $size bytes compressed; it is to stay below 17.5 kB" >&2; exit 1; }
 node_modules/.bin/tsc -p . --outDir "$out/types"
 cp "$out/types/client.d.ts" "$out/"
 

@@ -24,6 +24,8 @@ type link struct {
 	pc        *webrtc.PeerConnection
 	h         engine.LinkHandler
 
+	media media
+
 	mu     sync.Mutex
 	dc     *datachannel.DataChannel // once open
 	ended  bool
@@ -49,14 +51,14 @@ func (l *link) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return l.gather(ctx, sdp)
+	answer, err := l.gather(ctx, sdp)
+	return sendOnly(answer), err
 }
 
-// decline turns down the media of an offer: its answer then says inactive, and
-// the browser neither sends nor waits.
+// decline turns down the media of an offer, but for sections that we send in.
 func (l *link) decline() error {
 	for _, t := range l.pc.GetTransceivers() {
-		if t.Direction() != webrtc.RTPTransceiverDirectionInactive {
+		if t.Sender() == nil && t.Direction() != webrtc.RTPTransceiverDirectionInactive {
 			if err := t.Stop(); err != nil {
 				return fmt.Errorf("decline media: %w", err)
 			}
