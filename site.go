@@ -31,6 +31,9 @@ type Settings = handler.Settings
 // Auth is who may enter the rooms of a site.
 type Auth = handler.Auth
 
+// Monitor is the monitor page of a site.
+type Monitor = handler.Monitor
+
 // Handler is the http.Handler of a site. It answers all requests under the
 // site's path (docs/gateway.md), and others with 404.
 type Handler struct {
@@ -57,8 +60,10 @@ func (s *Server) Handler(site Site) (*Handler, error) {
 	made, err := handler.New(handler.Config{
 		Engine:     s.node,
 		OpenRoom:   s.demand,
+		WebRTC:     s.transport,
 		ICEServers: ice,
 		Relay:      handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
+		Relays:     s.pool.Status,
 		Path:       site.Path,
 		ClientIP:   site.ClientIP,
 		Refused:    s.events.refused,

@@ -52,6 +52,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		}
 //		auth caddy [<user>]
 //		origins <origin...>
+//		whip strict
 //		limits {
 //			sessions    <number>
 //			per_address <number>
@@ -60,6 +61,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			resume      <duration>
 //			rate        <messages>/s
 //		}
+//		monitor
 //	}
 //
 // Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is
@@ -101,12 +103,26 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := list(d, &h.Origins, checkOrigin); err != nil {
 				return err
 			}
+		case "whip":
+			var how string
+			if !d.AllArgs(&how) {
+				return d.ArgErr()
+			}
+			if how != "strict" {
+				return d.Errf("whip can only be strict, not %q", how)
+			}
+			h.StrictWHIP = true
 		case "limits":
 			if err := h.Limits.unmarshal(d); err != nil {
 				return err
 			}
+		case "monitor":
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			h.Monitor = true
 		default:
-			return d.Errf("unknown option %q of genosrtc: there are room, rooms, auth, origins and limits", d.Val())
+			return d.Errf("unknown option %q of genosrtc: there are room, rooms, auth, origins, whip, limits and monitor", d.Val())
 		}
 	}
 	return nil

@@ -23,8 +23,10 @@ import (
 // Events at `{path}/rooms/{room}/events`, POST to
 // `{path}/rooms/{room}/channels/{channel}`, who is there at `{path}/rooms/{room}`,
 // and tickets at `{path}/rooms/{room}/tickets`; and the JavaScript client at
-// `{path}/client.js`, with its types at `{path}/client.d.ts`. Requests for other
-// paths go to the next handler.
+// `{path}/client.js`, with its types at `{path}/client.d.ts`. Sessions over WebRTC,
+// and cameras that speak WHIP (RFC 9725), begin with a POST to
+// `{path}/rooms/{room}/whip`. Where it is turned on, the monitor page is at
+// `{path}/`. Requests for other paths go to the next handler.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
 // the same room, if they configure it alike.
@@ -52,10 +54,20 @@ type Handler struct {
 	// used from everywhere. Default: none.
 	Origins []string `json:"origins,omitempty"`
 
+	// Whether clients of WHIP are held to RFC 9725: `PATCH` needs `If-Match`, and the
+	// URL of a session the credentials of its room. Default: false, as known clients
+	// send neither; the URLs cannot be guessed.
+	StrictWHIP bool `json:"strict_whip,omitempty"`
+
 	// Bounds on what the clients of this site can use. Those on single sessions
 	// hold from their next connection on; the rate holds at once.
 	// Default: those of its fields.
 	Limits Limits `json:"limits,omitzero"`
+
+	// Whether there is a page at the path itself on which people watch the rooms:
+	// the mesh, how its links are, sessions, relays and transfers. It shows a room
+	// to whoever may enter that. Default: false, 404.
+	Monitor bool `json:"monitor,omitempty"`
 
 	site  *site
 	claim *claim // of the configuration that the handler is part of
@@ -177,12 +189,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.site.Settings = genosrtc.Settings{
 		Rooms:   h.site.serves,
 		Origins: origins,
-		Auth:    auth,
+		Auth:    auth, StrictWHIP: h.StrictWHIP,
 		Limits: handler.Limits{
 			Sessions: h.Limits.Sessions, SessionsPerAddress: h.Limits.PerAddress,
 			Message: h.Limits.Message, Pending: h.Limits.Pending,
 			Resume: time.Duration(h.Limits.Resume), Rate: h.Limits.Rate,
 		},
+	}
+	if h.Monitor {
+		h.site.Settings.Monitor = &genosrtc.Monitor{Rooms: h.site.rooms}
 	}
 	h.claim = app.(*App).claim
 	return h.claim.add(h.site, rooms)

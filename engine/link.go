@@ -51,11 +51,9 @@ type link struct {
 	opening     atomic.Bool            // counts as a handshake
 	unsent      bool                   // messages of the engine's own were left; after the end
 
-	negotiating atomic.Int32
-	negotiation sync.Mutex // held while a description is answered: one at a time
-
 	mu        sync.Mutex
 	transport Link
+	media     *negotiation // nil: nobody spoke of media
 	closed    bool
 	reason    error
 	pongs     []pongWaiter
@@ -133,11 +131,14 @@ func (l *link) finish(err error) {
 		err = l.reason
 	}
 	l.closed = true
-	t := l.transport
+	t, media := l.transport, l.media
 	pongs := l.pongs
 	l.pongs = nil
 	l.mu.Unlock()
 	l.noteStage(t)
+	if media != nil {
+		media.end()
+	}
 	l.release()
 	l.room.node.links.Add(-1)
 	left := l.leftover()
@@ -190,6 +191,7 @@ func (l *link) LinkFrame(b []byte) {
 	c := &l.room.node.counters
 	c.framesIn.Add(1)
 	c.bytesIn.Add(uint64(len(b)))
+	l.room.traffic.linkIn.Add(uint64(len(b)))
 	l.heard.Store(l.room.now().UnixNano())
 	stale := l.assembler.Stale()
 	m, progress, err := l.assembler.Push(b)
@@ -255,6 +257,19 @@ func (l *link) LinkJunk(j Junk) { l.room.node.counters.drop("frame: " + string(j
 // LinkWritable implements LinkHandler.
 func (l *link) LinkWritable() { l.out.signal() }
 
+// negotiate has f speak of media, unless the link has ended.
+func (l *link) negotiate(f func(*negotiation)) {
+	l.mu.Lock()
+	if l.media == nil && !l.closed {
+		l.media = &negotiation{link: l}
+	}
+	n := l.media
+	l.mu.Unlock()
+	if n != nil {
+		f(n)
+	}
+}
+
 // LinkClosed implements LinkHandler.
 func (l *link) LinkClosed(err error) { l.finish(err) }
 
@@ -276,6 +291,7 @@ func (l *link) sendNow(channel string) {
 func (l *link) sent(bytes int) {
 	l.room.node.counters.framesOut.Add(1)
 	l.room.node.counters.bytesOut.Add(uint64(bytes))
+	l.room.traffic.linkOut.Add(uint64(bytes))
 }
 
 func (l *link) farewell() { l.sendNow(channelLeave) }

@@ -370,6 +370,9 @@ func (r *Room) linkOpened(l *link) {
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
 	r.sendWaiting(p)
 	r.meet(rem)
+	if streams := r.streamsOf(p.h); len(streams) > 0 {
+		l.negotiate(func(n *negotiation) { n.send(streams) })
+	}
 	if r.syncs != nil {
 		r.syncs.linked(l)
 	}

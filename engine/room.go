@@ -69,6 +69,9 @@ type Room struct {
 	// rules by channel: never changed, but replaced.
 	rules atomic.Pointer[map[string]*channelRule]
 
+	opened  time.Time
+	traffic traffic
+
 	inbox chan job
 	// stopping ends the actor; done is closed once it has ended, so that
 	// nobody waits for its inbox in vain.
@@ -112,6 +115,8 @@ type Room struct {
 	closing      bool
 	most         int // RoomConfig.Seats
 
+	streams []*Stream // of seats, in order
+
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
 
@@ -148,6 +153,7 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		password:  sha256.Sum256([]byte(cfg.Password)),
 		open:      cfg.Password == "",
 		log:       n.log.With("room", cfg.Name),
+		opened:    n.clock.Now(),
 		inbox:     make(chan job, inboxSize),
 		stopping:  make(chan struct{}),
 		done:      make(chan struct{}),

@@ -166,6 +166,7 @@ type RoomStats struct {
 	Inbox         int // jobs that wait for the room
 	WaitingBytes  int // for links that are down
 	LinkBytes     int // for links that are open
+	Streams       int // of audio and video, by seats
 }
 
 // Add adds what another room holds.
@@ -181,6 +182,7 @@ func (s *RoomStats) Add(o RoomStats) {
 	s.Inbox += o.Inbox
 	s.WaitingBytes += o.WaitingBytes
 	s.LinkBytes += o.LinkBytes
+	s.Streams += o.Streams
 }
 
 // Used tells whether the room has seats, also such as wait for their next
@@ -194,7 +196,7 @@ func (r *Room) Used() bool {
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled, Inbox: len(r.inbox), WaitingBytes: r.waitingBytes}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled, Inbox: len(r.inbox), WaitingBytes: r.waitingBytes, Streams: len(r.streams)}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++

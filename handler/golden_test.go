@@ -23,10 +23,10 @@ var update = flag.Bool("update", false, "write the answers to the files in testd
 // server. A test has "###" and a name; lines with ">" are the request, and lines with "<"
 // the answer. Of a stream as many events are read as "events: N" says. @n is the nth
 // offset after that of the first message, SELF the server's own origin, PEER-n a
-// peer id, TIME-n a timestamp of a graph and SEQ-n a place in its changes, in the order in which they appear. Of the headers those are shown that shownHeaders lists.
+// peer id, SESSION-n a session over WebRTC, TIME-n a timestamp of a graph and SEQ-n a place in its changes, in the order in which they appear. Of the headers those are shown that shownHeaders lists.
 var shownHeaders = []string{
 	"Content-Type", "Allow", "Www-Authenticate", "Retry-After", "Vary", "Cache-Control", "X-Accel-Buffering", "Accept-Encoding", "Accept-Post",
-	"Accept", "Accept-Patch", "Etag", "Location",
+	"Accept", "Accept-Patch", "Etag", "Location", "Link",
 	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods",
 	"Access-Control-Allow-Headers", "Access-Control-Max-Age",
 }
@@ -64,8 +64,9 @@ type golden struct {
 	server  string
 	first   uint64 // the first offset
 	// In order of appearance.
-	peers, times []string
-	seqs         []string // nil: there are offsets in their place
+	peers, times, sessions []string
+	seqs                   []string          // nil: there are offsets in their place
+	tokens                 *strings.Replacer // nil: there are none
 }
 
 // file runs the cases in a file, at least so many.
@@ -141,11 +142,11 @@ func (g *golden) do(name, text string) string {
 	if quoted, err := strconv.Unquote(body); err == nil && strings.Contains(body, `\x`) {
 		body = quoted
 	}
-	r, err := http.NewRequestWithContext(g.t.Context(), method, g.server+"/genosrtc"+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.server+"/genosrtc"+path, nil)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	events := 0
+	events, offer := 0, ""
 	for _, line := range lines[1:] {
 		key, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
@@ -153,8 +154,16 @@ func (g *golden) do(name, text string) string {
 			events, _ = strconv.Atoi(value)
 			continue
 		}
+		if key == "offer" { // a file, and a change of it
+			offer = value
+			continue
+		}
 		r.Header.Add(key, value)
 	}
+	if offer != "" {
+		body = g.offer(offer)
+	}
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		g.t.Fatalf("%s: %v", name, err)
@@ -182,6 +191,9 @@ func (g *golden) do(name, text string) string {
 		}
 	} else if content, err = io.ReadAll(res.Body); err != nil {
 		g.t.Fatalf("%s: %v", name, err)
+	}
+	if strings.Contains(res.Header.Get("Content-Type"), "sdp") {
+		content = described(content)
 	}
 	if content = bytes.TrimSpace(content); len(content) > 0 {
 		fmt.Fprintf(&answer, "\n%s\n", content)
@@ -217,6 +229,8 @@ var (
 	aPeer    = regexp.MustCompile(`\b0[0-9A-Za-z]{19}\b`)
 	aName    = regexp.MustCompile(`PEER-[0-9]+`)
 	aTime    = regexp.MustCompile(`\b([0-9]{13})-([0-9]+)\b|{"physical":([0-9]+),"logical":([0-9]+)}`)
+	aSession = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
+	aGuest   = regexp.MustCompile(`SESSION-[0-9]+`)
 	aStamp   = regexp.MustCompile(`\b(TIME|SEQ)-[0-9]+`)
 	aRetry   = regexp.MustCompile(`retry: [123][0-9]{3}\b`)
 )
@@ -239,6 +253,9 @@ func (g *golden) hide(text string) string {
 			return fmt.Sprint("@", at)
 		}
 		return "@another-room"
+	})
+	text = aSession.ReplaceAllStringFunc(text, func(s string) string {
+		return appeared(&g.sessions, "SESSION", s)
 	})
 	text = aPeer.ReplaceAllStringFunc(text, func(s string) string {
 		return appeared(&g.peers, "PEER", s)
@@ -264,6 +281,10 @@ func (g *golden) show(text string) string {
 		n, _ := strconv.Atoi(s[len("PEER-"):])
 		return g.peers[n]
 	})
+	text = aGuest.ReplaceAllStringFunc(text, func(s string) string {
+		n, _ := strconv.Atoi(s[len("SESSION-"):])
+		return g.sessions[n]
+	})
 	text = aStamp.ReplaceAllStringFunc(text, func(s string) string {
 		kind, i, _ := strings.Cut(s, "-")
 		n, _ := strconv.Atoi(i)
@@ -272,5 +293,8 @@ func (g *golden) show(text string) string {
 		}
 		return g.seqs[n]
 	})
+	if g.tokens != nil {
+		text = g.tokens.Replace(text)
+	}
 	return strings.ReplaceAll(text, "SELF", g.server)
 }

@@ -1,5 +1,6 @@
-// Package handler serves GenosRTC over net/http: sessions on WebSockets, rooms as
-// Server-Sent Events and by POST, the relay's endpoint, and the JavaScript client.
+// Package handler serves GenosRTC over net/http: sessions on WebSockets and on
+// WebRTC's data channels, rooms as Server-Sent Events and by POST, the relay's
+// endpoint, the JavaScript client, and the monitor page.
 // It knows nothing of Caddy.
 package handler
 
@@ -18,7 +19,9 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 	"github.com/genosrtc/caddy-genosrtc/session"
+	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/web"
 )
 
@@ -35,8 +38,15 @@ type Config struct {
 	// ICEServers makes the list of STUN and TURN servers that a client is given.
 	// Nil: none.
 	ICEServers ICEServers
+	// WebRTC answers the offers of clients. Nil: 404.
+	WebRTC *rtc.Transport
+	// Media is told of each session over WebRTC that has taken a seat, for its
+	// tracks. It must not block. Nil: they are published in the room.
+	Media func(*engine.Room, *engine.Attachment, *rtc.Guest)
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
+	// Relays tells how the relays are that rooms are found by. Nil: nobody knows.
+	Relays func() []signaling.RelayStatus
 	// Path is the prefix of all resources: segments of letters, digits and
 	// "-._~", each after a slash. Default "/genosrtc".
 	Path string
@@ -64,10 +74,12 @@ type Refused struct {
 type Handler struct {
 	engine   *engine.Node
 	openRoom func(string) (*engine.Room, error)
+	relays   func() []signaling.RelayStatus
+	monitor  *monitor
 	path     string
 	clientIP func(*http.Request) string
-	watcher  func(Refused)
 	ice      ICEServers
+	watcher  func(Refused)
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -78,6 +90,10 @@ type Handler struct {
 	stop   context.CancelCauseFunc
 	killed context.Context
 	kill   context.CancelFunc
+
+	webrtc *rtc.Transport
+	media  func(*engine.Room, *engine.Attachment, *rtc.Guest)
+	guests guests
 
 	counters session.Counters
 	refused  refusals
@@ -113,10 +129,12 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, watcher: cfg.Refused, ice: cfg.ICEServers, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		ice: cfg.ICEServers, watcher: cfg.Refused, relays: cfg.Relays, monitor: newMonitor(),
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
-		lists: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
-		held:  make(map[*held]struct{}),
+		lists:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+		webrtc: cfg.WebRTC, media: cfg.Media, guests: guests{patience: connectTime},
+		held: make(map[*held]struct{}),
 	}
 	if h.clientIP == nil {
 		h.clientIP = remoteHost
@@ -141,8 +159,17 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/events", h.serveGraphEvents)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}", h.serveNode)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}/edges/{target}", h.serveEdge)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/monitor", h.monitored(h.servePicture))
+	h.mux.HandleFunc(h.path, h.monitored(http.RedirectHandler(h.path+"/", http.StatusPermanentRedirect).ServeHTTP))
+	h.mux.HandleFunc(h.path+"/{$}", h.monitored(h.serveMonitor))
+	h.mux.HandleFunc(h.path+"/monitor.js", h.monitored(newScript(web.MonitorJS, "text/javascript; charset=utf-8").ServeHTTP))
+	h.mux.HandleFunc(h.path+"/monitor.css", h.monitored(newScript(web.MonitorCSS, "text/css; charset=utf-8").ServeHTTP))
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
+	if cfg.WebRTC != nil {
+		h.mux.HandleFunc(h.path+"/rooms/{room}/whip", h.serveWHIP)
+		h.mux.HandleFunc(h.path+"/rooms/{room}/whip/{session}", h.serveGuest)
+	}
 	if cfg.Relay != nil {
 		h.mux.Handle(h.path+"/relay", cfg.Relay)
 	}
@@ -203,8 +230,8 @@ type Stats struct {
 	Opened    uint64 // sessions and streams of events
 	Published uint64 // messages by POST
 	// Refused counts the requests that were refused, by reason: room, rooms,
-	// origin, stopping, draining, starting, sessions, address, handshake, tickets, request (it is at fault
-	// itself), and the codes token, token_expired, forbidden and password.
+	// origin, stopping, draining, starting, sessions, address, handshake, ice (a WebRTC connection
+	// that was never up), tickets, request (it is at fault itself), and the codes token, token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64

@@ -22,6 +22,12 @@ type Settings struct {
 	Origins []string
 	Auth    Auth
 	Limits  Limits
+	// StrictWHIP holds clients to RFC 9725: PATCH needs If-Match, and the session's
+	// URL takes credentials like any other. By default neither is missed, as known
+	// clients send neither.
+	StrictWHIP bool
+	// Monitor is the monitor page. Nil: there is none, and 404 in its place.
+	Monitor *Monitor
 }
 
 // Limits bound what clients can make the handler hold. A zero field means its
@@ -73,6 +79,8 @@ type settings struct {
 	// crossOrigin judges what is not safe to do in another site's name.
 	crossOrigin *http.CrossOriginProtection
 	limits      Limits
+	strictWHIP  bool
+	monitor     *Monitor
 }
 
 // Configure replaces the settings. Those of Auth and the rate hold for sessions
@@ -82,7 +90,7 @@ type settings struct {
 func (h *Handler) Configure(s Settings) error {
 	set := &settings{
 		rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults(),
-		crossOrigin: http.NewCrossOriginProtection(),
+		crossOrigin: http.NewCrossOriginProtection(), strictWHIP: s.StrictWHIP, monitor: s.Monitor,
 	}
 	for _, o := range s.Origins {
 		if o == "*" {

@@ -11,6 +11,7 @@ import (
 
 // visit is a request to a room by plain HTTP that may go on.
 type visit struct {
+	door  door
 	room  *engine.Room
 	set   *settings
 	shown credentials
@@ -20,6 +21,20 @@ type visit struct {
 // visit finds the room of a request, and judges its method, its origin and its
 // credentials. Where it may not go on, or is a preflight, it is answered.
 func (h *Handler) visit(w http.ResponseWriter, r *http.Request, methods ...string) (*visit, bool) {
+	v, ok := h.approach(w, r, methods...)
+	if !ok {
+		return nil, false
+	}
+	var why *refusal
+	if v.room, why = h.enter(v.door, network(h.clientIP(r))); why != nil {
+		h.refuse(w, why)
+		return nil, false
+	}
+	return v, true
+}
+
+// approach is visit, but for a room that would have to be opened.
+func (h *Handler) approach(w http.ResponseWriter, r *http.Request, methods ...string) (*visit, bool) {
 	set := h.settings.Load()
 	set.readable(w, r)
 	if r.Method == http.MethodOptions {
@@ -29,21 +44,20 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, methods ...strin
 	if !allowed(w, r, append(methods, http.MethodOptions)...) {
 		return nil, false
 	}
-	door, why := h.door(r, set)
+	v := &visit{set: set}
+	var why *refusal
+	v.door, why = h.door(r, set)
 	if why == nil && !set.anyOrigin && set.crossOrigin.Check(r) != nil {
 		why = foreignOrigin
 	}
-	v := &visit{set: set}
 	if why == nil {
-		v.shown, v.grant, why = h.authorize(r, door, set)
-	}
-	if why == nil {
-		v.room, why = h.enter(door, network(h.clientIP(r)))
+		v.shown, v.grant, why = h.authorize(r, v.door, set)
 	}
 	if why != nil {
 		h.turnAway(w, r, why)
 		return nil, false
 	}
+	v.room = v.door.room
 	return v, true
 }
 
@@ -65,7 +79,7 @@ func (s *settings) readable(w http.ResponseWriter, r *http.Request) {
 		header.Set("Access-Control-Allow-Credentials", "true")
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
-	header.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After")
+	header.Add("Access-Control-Expose-Headers", "ETag, Location, Retry-After")
 }
 
 // preflight answers OPTIONS. It asks for no credentials, since browsers send none
@@ -79,7 +93,7 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, set *setting
 	w.Header().Set("Allow", list)
 	if r.Header.Get("Access-Control-Request-Method") != "" {
 		w.Header().Set("Access-Control-Allow-Methods", list)
-		w.Header().Set("Access-Control-Allow-Headers", requestHeaders)
+		w.Header().Add("Access-Control-Allow-Headers", requestHeaders)
 		w.Header().Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -142,23 +142,27 @@ func (h *Handler) serve(s *socket, room *engine.Room, shown credentials, limits 
 	defer s.ws.CloseNow() // frees what the library has; the connection is closed
 	defer startKeepAlive(s).stop()
 	defer context.AfterFunc(h.killed, s.abort)()
-	held := h.hold(room)
+	h.run(s, session.Config{Room: room, Codec: s.codec()}, shown, limits, address)
+}
+
+// run is a session, whatever carries it, until its end.
+func (h *Handler) run(conn session.Conn, cfg session.Config, shown credentials, limits Limits, address string) {
+	held := h.hold(cfg.Room)
 	defer held.release()
-	err := session.Serve(h.ctx, s, session.Config{
-		Room: room, Codec: s.codec(), Counters: &h.counters,
-		Owner: network(address), PerOwner: limits.SessionsPerAddress,
-		Limits: session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume},
-		Admit: func(token, password string) (session.Grant, *session.Error) {
-			grant, fault := held.admit(shown.with(token, password))
-			if fault != nil {
-				h.tell(room.Name(), address, string(fault.Code))
-			}
-			return grant, fault
-		},
-		ICE:     func(grant session.Grant) []ICEServer { return h.iceServers(grant, address) },
-		Revoked: held.ctx, Pace: h.pace(),
-	})
-	log := h.log.With("room", room.Name(), "address", address)
+	cfg.Counters = &h.counters
+	cfg.Owner, cfg.PerOwner = network(address), limits.SessionsPerAddress
+	cfg.Limits = session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume}
+	cfg.Admit = func(token, password string) (session.Grant, *session.Error) {
+		grant, fault := held.admit(shown.with(token, password))
+		if fault != nil {
+			h.tell(cfg.Room.Name(), address, string(fault.Code))
+		}
+		return grant, fault
+	}
+	cfg.ICE = func(grant session.Grant) []ICEServer { return h.iceServers(grant, address) }
+	cfg.Revoked, cfg.Pace = held.ctx, h.pace()
+	err := session.Serve(h.ctx, conn, cfg)
+	log := h.log.With("room", cfg.Room.Name(), "address", address)
 	if errors.Is(err, engine.ErrSlow) {
 		log.Info("slow session cut off", "reason", err)
 		return

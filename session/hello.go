@@ -46,6 +46,12 @@ func (s *session) join() bool {
 	s.seat, s.last = seat, seat.Taken()
 	welcome.Op, welcome.Peer, welcome.User, welcome.Identity = OpWelcome, seat.ID(), s.grant.User, seat.Identity().String()
 	welcome.Room, welcome.Resume, welcome.Ack, welcome.Limits = s.Room.Name(), seat.Token(), seat.Taken(), s.Limits
+	if s.Advised > 0 {
+		welcome.Limits.Message = min(s.Advised, s.Limits.Message)
+	}
+	if s.Joined != nil {
+		s.Joined(seat)
+	}
 	if seat.Mesh() != seat.ID() {
 		welcome.Mesh = seat.Mesh()
 	}

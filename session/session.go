@@ -54,6 +54,12 @@ type Config struct {
 	// grant is good no longer, but the session may be resumed. With an *End it ends
 	// as that says. Nil: never.
 	Revoked context.Context
+	// Advised is what welcome tells as limits.message where that is less than
+	// Limits.Message: what fits the connection in one piece. 0: it tells that.
+	Advised int
+	// Joined is called with the seat, once it is taken. It must not block. Nil: nobody
+	// needs it.
+	Joined func(*engine.Attachment)
 	// Pace is called before each message of the client that others hear of, or that is
 	// about the graph. It may wait, until ctx ends, which holds the client back. Nil:
 	// at any pace.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
@@ -23,6 +24,8 @@ type link struct {
 	pc        *webrtc.PeerConnection
 	h         engine.LinkHandler
 
+	media media
+
 	mu     sync.Mutex
 	dc     *datachannel.DataChannel // once open
 	ended  bool
@@ -33,6 +36,7 @@ type link struct {
 var (
 	errNotOpen = errors.New("data channel is not open")
 	errRemote  = errors.New("closed by the remote peer, or lost")
+	errTooLong = errors.New("a message is longer than can be received")
 )
 
 func (l *link) answer(ctx context.Context, offer string) (string, error) {
@@ -47,14 +51,14 @@ func (l *link) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return l.gather(ctx, sdp)
+	answer, err := l.gather(ctx, sdp)
+	return sendOnly(answer), err
 }
 
-// decline turns down the media of an offer: its answer then says inactive, and
-// the browser neither sends nor waits.
+// decline turns down the media of an offer, but for sections that we send in.
 func (l *link) decline() error {
 	for _, t := range l.pc.GetTransceivers() {
-		if t.Direction() != webrtc.RTPTransceiverDirectionInactive {
+		if t.Sender() == nil && t.Direction() != webrtc.RTPTransceiverDirectionInactive {
 			if err := t.Stop(); err != nil {
 				return fmt.Errorf("decline media: %w", err)
 			}
@@ -148,6 +152,11 @@ func (l *link) read(dc *datachannel.DataChannel) {
 		n, text, err := dc.ReadDataChannel(buf)
 		switch {
 		case errors.Is(err, io.ErrShortBuffer):
+			if !skip(dc) {
+				l.end(errTooLong)
+				l.h.LinkClosed(l.why())
+				return
+			}
 			l.h.LinkJunk(engine.JunkLong)
 		case err != nil:
 			l.end(errRemote)
@@ -159,6 +168,18 @@ func (l *link) read(dc *datachannel.DataChannel) {
 			l.h.LinkFrame(buf[:n])
 		}
 	}
+}
+
+// skipped is what messages that are too long are read into, to be rid of them: a
+// short buffer leaves them where they are. SCTP's receive buffer of 1 MiB bounds what
+// can come as one.
+var skipped = sync.Pool{New: func() any { return new([1<<20 + maxMessage]byte) }}
+
+func skip(dc *datachannel.DataChannel) bool {
+	into := skipped.Get().(*[1<<20 + maxMessage]byte)
+	defer skipped.Put(into)
+	_, _, err := dc.ReadDataChannel(into[:])
+	return !errors.Is(err, io.ErrShortBuffer) // another one comes again
 }
 
 func (l *link) stateChanged(s webrtc.PeerConnectionState) {
@@ -194,6 +215,16 @@ func (l *link) Buffered() int {
 		return 0
 	}
 	return int(dc.BufferedAmount())
+}
+
+// RoundTrip implements engine.Link. It is that of the last connectivity check (RFC
+// 7675), of which there is one every few seconds, so that it is new on an idle link too.
+func (l *link) RoundTrip() time.Duration {
+	pair, ok := l.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	return time.Duration(pair.CurrentRoundTripTime * float64(time.Second))
 }
 
 // WakeAt implements engine.Link.

@@ -277,13 +277,19 @@ func TestPublicIPsAreOfferedToo(t *testing.T) {
 // browser is a bare peer connection, as at the other end of the wire.
 func browser(t *testing.T) *webrtc.PeerConnection {
 	t.Helper()
-	var s webrtc.SettingEngine
-	s.SetIncludeLoopbackCandidate(true)
-	s.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	media := new(webrtc.MediaEngine)
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
+	return browserWith(t, media)
+}
+
+// browserWith is browser with other codecs than the usual.
+func browserWith(t *testing.T, media *webrtc.MediaEngine) *webrtc.PeerConnection {
+	t.Helper()
+	var s webrtc.SettingEngine
+	s.SetIncludeLoopbackCandidate(true)
+	s.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
@@ -422,5 +428,37 @@ func TestBufferedOutlivesTheLink(t *testing.T) {
 	}
 	if err := a.Send([]byte("more")); err == nil {
 		t.Error("a link that ended takes frames")
+	}
+}
+
+// A message that is too long for the wire is junk once, and the link lives.
+func TestLongMessageIsJunkOnce(t *testing.T) {
+	tr, pc := transport(t), browser(t)
+	dc, err := pc.CreateDataChannel("data", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := make(chan struct{})
+	dc.OnOpen(func() { close(open) })
+	e := newEnd()
+	_, sdp, err := tr.Answer(t.Context(), offerOf(t, pc), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, pc, sdp)
+	await(t, "open", open)
+	for _, size := range []int{64<<10 + 1, 900 << 10} {
+		if err := dc.Send(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dc.Send([]byte("frame")); err != nil {
+		t.Fatal(err)
+	}
+	e.until(t, "a frame after the junk", func() bool { return len(e.frames) == 1 })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.junk) != 2 || e.junk[0] != engine.JunkLong || e.junk[1] != engine.JunkLong {
+		t.Errorf("junk %d times", len(e.junk))
 	}
 }

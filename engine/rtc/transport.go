@@ -14,7 +14,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,12 +69,14 @@ type Transport struct {
 	mux         ice.UDPMux
 	answering   *webrtc.API
 	offering    *webrtc.API
+	hosting     *webrtc.API // of guests
 	servers     []webrtc.ICEServer
 	certificate webrtc.Certificate
 
 	mu     sync.Mutex
 	closed bool
 	links  map[*link]struct{}
+	guests map[*Guest]struct{}
 	wg     sync.WaitGroup
 }
 
@@ -110,7 +114,7 @@ func New(cfg Config) (*Transport, error) {
 // open makes a transport whose answering links share sockets, and whose other
 // links have sockets of a network. On error the caller closes the former.
 func open(cfg Config, network transport.Net, sockets []net.PacketConn) (*Transport, error) {
-	t := &Transport{log: cfg.Logger, links: make(map[*link]struct{})}
+	t := &Transport{log: cfg.Logger, links: make(map[*link]struct{}), guests: make(map[*Guest]struct{})}
 	if t.log == nil {
 		t.log = slog.Default()
 	}
@@ -150,15 +154,15 @@ func open(cfg Config, network transport.Net, sockets []net.PacketConn) (*Transpo
 		return nil, fmt.Errorf("use public ips %v: %w", cfg.PublicIPs, err)
 	}
 	settings.SetICEUDPMux(t.mux)
-	// Codecs are registered so that media which a browser offers can be
-	// answered; see link.decline.
-	media := new(webrtc.MediaEngine)
-	if err := media.RegisterDefaultCodecs(); err != nil {
+	media, interceptors, err := mediaOptions()
+	if err != nil {
 		t.mux.Close()
-		return nil, fmt.Errorf("register codecs: %w", err)
+		return nil, err
 	}
-	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media))
-	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own, network)), webrtc.WithMediaEngine(media))
+	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), media, interceptors)
+	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own, network)), media, interceptors)
+	settings.SetSCTPMaxMessageSize(maxGuestMessage)
+	t.hosting = webrtc.NewAPI(webrtc.WithSettingEngine(settings), media, interceptors)
 	return t, nil
 }
 
@@ -246,10 +250,7 @@ func (t *Transport) newLink(api *webrtc.API, h engine.LinkHandler) (*link, error
 	if t.closed {
 		return nil, net.ErrClosed
 	}
-	pc, err := api.NewPeerConnection(webrtc.Configuration{
-		ICEServers:   t.servers,
-		Certificates: []webrtc.Certificate{t.certificate},
-	})
+	pc, err := api.NewPeerConnection(t.configuration())
 	if err != nil {
 		return nil, err
 	}
@@ -259,13 +260,20 @@ func (t *Transport) newLink(api *webrtc.API, h engine.LinkHandler) (*link, error
 	return l, nil
 }
 
+func (t *Transport) configuration() webrtc.Configuration {
+	return webrtc.Configuration{
+		ICEServers:   t.servers,
+		Certificates: []webrtc.Certificate{t.certificate},
+	}
+}
+
 func (t *Transport) forget(l *link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.links, l)
 }
 
-// Close ends all links and frees the port. It waits for both.
+// Close ends all links and guests, and frees the port. It waits for both.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	t.closed = true
@@ -273,9 +281,13 @@ func (t *Transport) Close() error {
 	for l := range t.links {
 		links = append(links, l)
 	}
+	guests := slices.Collect(maps.Keys(t.guests))
 	t.mu.Unlock()
 	for _, l := range links {
 		l.Close()
+	}
+	for _, g := range guests {
+		g.Close()
 	}
 	t.wg.Wait()
 	for _, s := range t.sockets {
