@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs what takes minutes and is not part of test.sh: integration/long.sh reload, soak or chaos
+# Runs what takes minutes and is not part of test.sh: integration/long.sh reload, soak, cells or chaos
 #
 #   CHAOS="-seed 7"  flags of bench/chaos
 #   RELOADS=100   how many reloads
-#   MINUTES=10    how long the soak takes
+#   MINUTES=10    how long the soak, or the churn of cells, takes
 #
 # The server is built as users have it, without the race detector. With GENOSDB_DIST=<dist folder>
 # the pages are GenosDB. Figures are printed. See run.sh.

@@ -30,6 +30,12 @@ export async function heap() {
   return Math.round(Number(/^# HeapAlloc = (\d+)/m.exec(profile)[1]) / 1024)
 }
 
+/** linksOpen resolves with the WebRTC connections that the server has, in any state. */
+export async function linksOpen() {
+  const metrics = await get(`${ADMIN}/metrics`)
+  return [...metrics.matchAll(/^caddy_genosrtc_links\{.*\} (\d+)$/gm)].reduce((sum, [, n]) => sum + Number(n), 0)
+}
+
 /** load gives a Caddyfile to the admin API, and resolves with {ok, said}. */
 export const load = caddyfile =>
   new Promise((resolve, reject) => {
