@@ -130,6 +130,7 @@ func (s *Server) open(rooms []Room) error {
 			return err
 		}
 		s.log.Debug("room opened", "room", room.Name)
+		s.events.emit(Event{Name: RoomOpened, Room: room.Name})
 	}
 	return nil
 }
@@ -186,6 +187,7 @@ func (s *Server) close(rooms []string) {
 				s.log.Warn("room took too long to close", "room", name, "error", err)
 			}
 			s.log.Debug("room closed", "room", name)
+			s.events.emit(Event{Name: RoomClosed, Room: name})
 		})
 	}
 	wg.Wait()

@@ -57,6 +57,10 @@ type Config struct {
 	Storage string
 	// Limits bound what others can make the server hold.
 	Limits Limits
+	// OnEvent is told what happens, one event after the other. While it works, up to
+	// 1024 events wait; more are dropped, and counted in Stats.EventsDropped. Close
+	// waits for it as long as its context lasts. Apply does not change it. Nil: nobody wants to know.
+	OnEvent func(Event)
 	// Logger takes what an operator would act on. Default slog.Default().
 	Logger *slog.Logger
 }

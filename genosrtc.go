@@ -64,6 +64,8 @@ type Server struct {
 	demanded demanded
 
 	unused   watcher
+	health   watcher
+	events   *events // nil: nobody wants them
 	handlers handlers
 }
 
@@ -75,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{log: cfg.Logger, demanded: make(demanded)}
+	s := &Server{log: cfg.Logger, demanded: make(demanded), events: newEvents(cfg.OnEvent)}
 	if err := s.start(cfg); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
@@ -113,7 +115,7 @@ func (s *Server) start(cfg Config) (err error) {
 		return fmt.Errorf("start signaling: %w", err)
 	}
 	s.node = engine.New(engine.Config{
-		Signaling: s.pool, Transport: s.transport, Limits: cfg.Limits,
+		Signaling: s.pool, Transport: s.transport, Limits: cfg.Limits, Presence: s.events.presence,
 		Dir: cfg.Storage, Store: s.store,
 		Logger: cfg.Logger.With("part", "engine"),
 	})
@@ -124,6 +126,7 @@ func (s *Server) start(cfg Config) (err error) {
 	}
 	s.reopen()
 	s.unused.start(s.watchUnused)
+	s.health.start(s.watchHealth)
 	var udp []string
 	for _, addr := range s.transport.Addrs() {
 		udp = append(udp, addr.String())
@@ -138,6 +141,7 @@ func (s *Server) start(cfg Config) (err error) {
 // hurries when ctx ends, whose error it then returns. It is idempotent.
 func (s *Server) Close(ctx context.Context) error {
 	s.unused.close()
+	s.health.close()
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.closed {
@@ -169,5 +173,6 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.transport != nil {
 		errs = append(errs, s.transport.Close())
 	}
+	s.events.close(ctx)
 	return errors.Join(errs...)
 }

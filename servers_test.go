@@ -16,10 +16,11 @@ import (
 // place is an address at which a server has the room "demo". It is known
 // before the server starts, so that servers can name each other's relays.
 type place struct {
-	t      *testing.T
-	addr   string
-	server *Server
-	room   *engine.Room
+	t        *testing.T
+	addr     string
+	password string
+	server   *Server
+	room     *engine.Room
 }
 
 func newPlace(t *testing.T) *place {
@@ -35,7 +36,7 @@ func newPlace(t *testing.T) *place {
 // start starts the server, with the other's relay beside its own.
 func (p *place) start(other *place) {
 	p.t.Helper()
-	p.server = start(p.t, Config{Rooms: rooms("demo"), Relays: []string{"ws://" + other.addr + "/genosrtc/relay"}})
+	p.server = start(p.t, Config{Rooms: []Room{{Name: "demo", Password: p.password}}, Relays: []string{"ws://" + other.addr + "/genosrtc/relay"}})
 	h, err := p.server.Handler(Site{})
 	if err != nil {
 		p.t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/handler"
@@ -29,6 +30,9 @@ type Settings = handler.Settings
 
 // Auth is who may enter the rooms of a site.
 type Auth = handler.Auth
+
+// Monitor is the monitor page of a site.
+type Monitor = handler.Monitor
 
 // Handler is the http.Handler of a site. It answers all requests under the
 // site's path (docs/gateway.md), and others with 404.
@@ -56,11 +60,13 @@ func (s *Server) Handler(site Site) (*Handler, error) {
 	made, err := handler.New(handler.Config{
 		Engine:     s.node,
 		OpenRoom:   s.demand,
-		ICEServers: ice,
 		WebRTC:     s.transport,
+		ICEServers: ice,
 		Relay:      handler.NewRelay(s.relay, handler.RelayConfig{ClientIP: site.ClientIP, Version: version()}),
+		Relays:     s.pool.Status,
 		Path:       site.Path,
 		ClientIP:   site.ClientIP,
+		Refused:    s.events.refused,
 		Logger:     s.log.With("part", "handler"),
 		Settings:   site.Settings,
 	})
@@ -78,15 +84,18 @@ func (s *Server) Handler(site Site) (*Handler, error) {
 // cuts their connections when ctx ends. Closing the server does so too. It is
 // idempotent.
 func (h *Handler) Close(ctx context.Context) error {
+	err := h.Handler.Close(ctx)
 	h.server.handlers.remove(h)
-	return h.Handler.Close(ctx)
+	return err
 }
 
 // handlers are those of a server that are open.
 type handlers struct {
 	mu     sync.Mutex
 	open   map[*Handler]struct{}
+	past   handler.Stats // of those that were closed
 	closed bool
+	drains *time.Time // nil: not; else when the last session is to end
 }
 
 func (hs *handlers) add(h *Handler) bool {
@@ -99,13 +108,54 @@ func (hs *handlers) add(h *Handler) bool {
 		hs.open = make(map[*Handler]struct{})
 	}
 	hs.open[h] = struct{}{}
+	if hs.drains != nil {
+		h.Drain(time.Until(*hs.drains))
+	}
 	return true
+}
+
+// drain drains all handlers, or with nil no longer.
+func (hs *handlers) drain(over *time.Duration) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.drains = nil
+	if over != nil {
+		until := time.Now().Add(*over)
+		hs.drains = &until
+	}
+	for h := range hs.open {
+		if over != nil {
+			h.Drain(*over)
+		} else {
+			h.Undrain()
+		}
+	}
+}
+
+func (hs *handlers) isDraining() bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return hs.drains != nil
 }
 
 func (hs *handlers) remove(h *Handler) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	delete(hs.open, h)
+	if _, ok := hs.open[h]; ok {
+		delete(hs.open, h)
+		hs.past.Add(h.Stats())
+	}
+}
+
+// stats are those of all handlers, the closed ones' totals included.
+func (hs *handlers) stats() (sum handler.Stats) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	sum.Add(hs.past)
+	for h := range hs.open {
+		sum.Add(h.Stats())
+	}
+	return sum
 }
 
 // close closes all handlers, at once, and lets none be added.

@@ -98,12 +98,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := events.(*caddyevents.App).On("stopping", stopping{a}); err != nil {
 		return err
 	}
+	if a.claim.emit, err = emitter(ctx, events.(*caddyevents.App)); err != nil {
+		return err
+	}
 	found, _, err := nodes.LoadOrNew(storage, newNode)
 	if err != nil {
 		return err
 	}
 	a.key, a.node = storage, found.(*node)
-	return nil
+	return a.node.register(ctx.GetMetricsRegistry())
 }
 
 // config is the configuration of the server but for its rooms.

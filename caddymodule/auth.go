@@ -28,15 +28,15 @@ type Auth struct {
 // JWT is how tokens are signed.
 type JWT struct {
 	// The algorithm, the only one that is accepted: `HS256`, `HS384`, `HS512`,
-	// `RS256`, `RS384`, `RS512`, `ES256`, `ES384`, `ES512` or `EdDSA`.
+	// `RS256`, `RS384`, `RS512`, `ES256`, `ES384`, `ES512` or `EdDSA`. Required.
 	Algorithm string `json:"algorithm,omitempty"`
 
 	// The secret of HS256, HS384 and HS512, at least 32, 48 or 64 bytes; of the
 	// others the public key in PEM. Use a placeholder such as `{env.JWT_KEY}` or
-	// `{file.<path>}` to keep it out of the configuration.
+	// `{file.<path>}` to keep it out of the configuration. Required.
 	Key string `json:"key,omitempty"`
 
-	// What the claim `aud` of tokens must be, or have in its list.
+	// What the claim `aud` of tokens must be, or have in its list. Required.
 	Audience string `json:"audience,omitempty"`
 }
 

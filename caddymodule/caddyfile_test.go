@@ -118,6 +118,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		"limit that is no size": {directive: "limits {\nmessage big\n}", want: `limit message: "big" is not a positive number`},
 		"limit that is no time": {directive: "limits {\nresume 5\n}", want: `limit resume: "5" is not a duration such as 90s or 2m`},
 		"limit twice":           {directive: "limits {\nsessions 1\nsessions 2\n}", want: `option "sessions" is given twice`},
+		"monitor":               {directive: "monitor on", want: "wrong argument count"},
+		"monitor twice":         {directive: "monitor\nmonitor", want: `option "monitor" is given twice`},
 		"limits on one line":    {directive: "limits sessions 1", want: "wrong argument count"},
 
 		"unknown global option": {global: "relais wss://relay.example", want: `unknown option "relais" of genosrtc`},

@@ -15,7 +15,7 @@ import (
 // Channel is what may be sent on a channel of a room. What a session sends
 // against it is refused.
 type Channel struct {
-	// The channel's name.
+	// The channel's name. Required.
 	Name string `json:"name"`
 
 	// How large a message or a transfer may be, in bytes of its data and meta.

@@ -18,6 +18,7 @@ import (
 type claim struct {
 	config genosrtc.Config // its rooms are those of the sites
 	sites  []*site
+	emit   func(genosrtc.Event) // in the name of this configuration
 
 	// settled is closed once the claim is held, so that the sites have their
 	// handlers, or it is known that it never will be.
@@ -26,7 +27,7 @@ type claim struct {
 }
 
 func newClaim(cfg genosrtc.Config) *claim {
-	return &claim{config: cfg, settled: make(chan struct{})}
+	return &claim{config: cfg, emit: func(genosrtc.Event) {}, settled: make(chan struct{})}
 }
 
 func (c *claim) settle() { c.once.Do(func() { close(c.settled) }) }

@@ -61,6 +61,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //			resume      <duration>
 //			rate        <messages>/s
 //		}
+//		monitor
 //	}
 //
 // Sizes are bytes, or have a unit, such as 64KiB; durations have one too. All is
@@ -115,8 +116,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := h.Limits.unmarshal(d); err != nil {
 				return err
 			}
+		case "monitor":
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			h.Monitor = true
 		default:
-			return d.Errf("unknown option %q of genosrtc: there are room, rooms, auth, origins, whip and limits", d.Val())
+			return d.Errf("unknown option %q of genosrtc: there are room, rooms, auth, origins, whip, limits and monitor", d.Val())
 		}
 	}
 	return nil

@@ -23,9 +23,10 @@ import (
 // Events at `{path}/rooms/{room}/events`, POST to
 // `{path}/rooms/{room}/channels/{channel}`, who is there at `{path}/rooms/{room}`,
 // and tickets at `{path}/rooms/{room}/tickets`; and the JavaScript client at
-// `{path}/client.js`, with its types at `{path}/client.d.ts`. Requests for other
-// paths go to the next handler. Sessions over WebRTC, and cameras that speak WHIP (RFC
-// 9725), begin with a POST to `{path}/rooms/{room}/whip`.
+// `{path}/client.js`, with its types at `{path}/client.d.ts`. Sessions over WebRTC,
+// and cameras that speak WHIP (RFC 9725), begin with a POST to
+// `{path}/rooms/{room}/whip`. Where it is turned on, the monitor page is at
+// `{path}/`. Requests for other paths go to the next handler.
 //
 // All sites share one server, see the app `genosrtc`. Several sites may serve
 // the same room, if they configure it alike.
@@ -60,7 +61,13 @@ type Handler struct {
 
 	// Bounds on what the clients of this site can use. Those on single sessions
 	// hold from their next connection on; the rate holds at once.
+	// Default: those of its fields.
 	Limits Limits `json:"limits,omitzero"`
+
+	// Whether there is a page at the path itself on which people watch the rooms:
+	// the mesh, how its links are, sessions, relays and transfers. It shows a room
+	// to whoever may enter that. Default: false, 404.
+	Monitor bool `json:"monitor,omitempty"`
 
 	site  *site
 	claim *claim // of the configuration that the handler is part of
@@ -68,7 +75,7 @@ type Handler struct {
 
 // Room is a GenosRTC room, which is to say a GenosDB database.
 type Room struct {
-	// The database name that apps pass to `gdb(name)`.
+	// The database name that apps pass to `gdb(name)`. Required.
 	Name string `json:"name"`
 
 	// The password that apps pass beside the name, and that sessions must
@@ -188,6 +195,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			Message: h.Limits.Message, Pending: h.Limits.Pending,
 			Resume: time.Duration(h.Limits.Resume), Rate: h.Limits.Rate,
 		},
+	}
+	if h.Monitor {
+		h.site.Settings.Monitor = &genosrtc.Monitor{Rooms: h.site.rooms}
 	}
 	h.claim = app.(*App).claim
 	return h.claim.add(h.site, rooms)

@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"go.uber.org/goleak"
+
+	"github.com/genosrtc/caddy-genosrtc/internal/testclient"
 )
 
 func TestMain(m *testing.M) {
@@ -28,6 +30,7 @@ type caddyServer struct {
 	port    string
 	storage string
 	url     string // of GenosRTC's path
+	admin   string // address of Caddy's admin endpoint, or off
 }
 
 // newCaddy prepares Caddy, which the first load starts and the end of the test
@@ -35,7 +38,7 @@ type caddyServer struct {
 func newCaddy(t *testing.T) *caddyServer {
 	t.Helper()
 	port := freePort(t)
-	c := &caddyServer{t, port, t.TempDir(), "http://127.0.0.1:" + port + "/genosrtc"}
+	c := &caddyServer{t, port, t.TempDir(), "http://127.0.0.1:" + port + "/genosrtc", "off"}
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stop Caddy: %v", err)
@@ -47,11 +50,32 @@ func newCaddy(t *testing.T) *caddyServer {
 	return c
 }
 
+// newAdmin is newCaddy with an admin endpoint, which Caddy leaves open when it stops.
+func newAdmin(t *testing.T) *caddyServer {
+	t.Helper()
+	c := newCaddy(t)
+	c.admin = "127.0.0.1:" + freePort(t)
+	t.Cleanup(func() {
+		address := c.admin
+		c.admin = "off"
+		c.load("")
+		testclient.Eventually(t, "the admin endpoint is closed", func() bool {
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				conn.Close()
+			}
+			return err != nil
+		})
+		testclient.HTTP.CloseIdleConnections()
+	})
+	return c
+}
+
 // config is a Caddyfile whose one site has these directives, and whose global
 // options and app these lines.
 func (c *caddyServer) config(site, app, global string) []byte {
 	caddyfile := fmt.Sprintf(`{
-	admin off
+	admin %[6]s
 	persist_config off
 	auto_https off
 	storage file_system %[1]s
@@ -69,7 +93,7 @@ http://127.0.0.1:%[4]s {
 	bind 127.0.0.1
 	%[5]s
 }
-`, c.storage, global, app, c.port, site)
+`, c.storage, global, app, c.port, site, c.admin)
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
 	if err != nil {
 		c.t.Fatalf("%v, in\n%s", err, caddyfile)

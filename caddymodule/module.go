@@ -18,6 +18,7 @@ import (
 func init() {
 	caddy.RegisterModule((*App)(nil))
 	caddy.RegisterModule((*Handler)(nil))
+	caddy.RegisterModule((*Admin)(nil))
 	httpcaddyfile.RegisterGlobalOption("genosrtc", parseGlobalOption)
 	httpcaddyfile.RegisterDirective("genosrtc", parseDirective)
 	// Before those that answer whatever comes, such as handle and respond.
@@ -35,4 +36,5 @@ var (
 	_ caddy.Validator             = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+	_ caddy.AdminRouter           = (*Admin)(nil)
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,6 +42,11 @@ type node struct {
 	mu     sync.Mutex
 	server *genosrtc.Server // nil: no claim is held
 	claims []*claim         // oldest first
+
+	// emit is that of the claim in force.
+	emit atomic.Pointer[func(genosrtc.Event)]
+	// running is server, for who only looks.
+	running atomic.Pointer[genosrtc.Server]
 }
 
 func newNode() (caddy.Destructor, error) { return new(node), nil }
@@ -54,13 +60,16 @@ func (n *node) hold(c *claim) error {
 	defer n.mu.Unlock()
 	if len(n.claims) == 0 {
 		n.logs.use(c.config.Logger)
+		n.emit.Store(&c.emit)
 		cfg := c.config
 		cfg.Logger = n.logs.logger()
+		cfg.OnEvent = func(e genosrtc.Event) { (*n.emit.Load())(e) }
 		server, err := genosrtc.New(cfg)
 		if err != nil {
 			return err
 		}
 		n.server = server
+		n.running.Store(server)
 	} else if err := n.server.Check(c.config); err != nil {
 		return err
 	}
@@ -93,6 +102,7 @@ func (n *node) drop(c *claim) {
 	if len(n.claims) == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
+		n.running.Store(nil)
 		if err := n.server.Close(ctx); err != nil {
 			c.config.Logger.Warn("the server was closed in a hurry", "error", err)
 		}
@@ -101,6 +111,7 @@ func (n *node) drop(c *claim) {
 	}
 	log := n.claims[0].config.Logger
 	n.logs.use(log)
+	n.emit.Store(&n.claims[0].emit)
 	n.close(c.sites)
 	// What can be wrong was found when the claims were held.
 	if err := n.server.Apply(n.config()); err != nil {

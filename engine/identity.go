@@ -31,6 +31,7 @@ const (
 // Errors of rooms and seats. Results and Pongs carry them too.
 var (
 	ErrClosed        = errors.New("room closed")
+	ErrKicked        = errors.New("was kicked out of the room")
 	ErrLeft          = errors.New("seat has left the room")
 	ErrSlow          = errors.New("seat reads too slowly")
 	ErrStalled       = fmt.Errorf("%w: it acknowledges nothing", ErrSlow)

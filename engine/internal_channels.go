@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/frame"
@@ -32,7 +31,7 @@ func (l *link) internal(m *frame.Message) {
 	case channelSignal:
 		l.onDescription(m.Content)
 	case channelStream, channelTrack:
-		// What media is about. We take none.
+		// What is said of the media of the remote peer, which is declined.
 	default:
 		l.room.node.counters.drop("frame: unknown internal channel")
 	}
@@ -44,40 +43,12 @@ type description struct {
 	SDP  string `json:"sdp"`
 }
 
-// onDescription answers a renegotiation, so that no browser waits for it.
+// onDescription takes a description that is for the link itself.
 func (l *link) onDescription(c Content) {
-	var offer description
-	if c.Kind != JSON || json.Unmarshal(c.Data, &offer) != nil || offer.Type != "offer" {
-		l.room.node.counters.drop("frame: signal that is no offer")
+	var d description
+	if c.Kind != JSON || json.Unmarshal(c.Data, &d) != nil {
+		l.room.node.counters.drop("media: bad signal")
 		return
 	}
-	if l.negotiating.Add(1) > maxRenegotiate {
-		l.negotiating.Add(-1)
-		l.room.node.counters.drop("frame: too many signals under way")
-		return
-	}
-	l.room.tasks.Go(func() {
-		defer l.negotiating.Add(-1)
-		l.negotiation.Lock()
-		defer l.negotiation.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), sdpTime)
-		defer cancel()
-		sdp, err := l.half().Renegotiate(ctx, offer.SDP)
-		if err != nil {
-			l.room.node.counters.drop("frame: signal refused by the transport")
-			l.room.log.Debug("renegotiation failed", "peer", l.pair.remote, "error", err)
-			return
-		}
-		answer, err := json.Marshal(description{"answer", sdp})
-		if err != nil {
-			return // two strings always encode
-		}
-		frames, err := frame.Encode(channelSignal, l.pair.h.nextNonce(channelSignal), Content{Kind: JSON, Data: answer})
-		if err == nil {
-			err = l.out.put(channelSignal, &outgoing{frames: frames})
-		}
-		if err != nil {
-			l.room.node.counters.drop("frame: signal not sent")
-		}
-	})
+	l.negotiate(func(n *negotiation) { n.heard(d) })
 }

@@ -319,6 +319,7 @@ func (r *Room) unseat(s *Seat, why error) {
 	}
 	delete(r.seats, s.id)
 	delete(s.hosted.seats, s)
+	r.endStreams(func(o *Stream) bool { return o.seat == s })
 	r.disown(s)
 	r.transfersLeft(s)
 	if s.resumable() {

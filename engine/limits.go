@@ -44,6 +44,9 @@ type Limits struct {
 	// ones beyond it are refused; what is there can still be changed, and grow, until
 	// the graph has twice as many. Default 1 GiB.
 	Graph int64
+	// Streams is the number of streams of audio and video that seats may have in a
+	// room, and Tracks that of one stream. Default 16 and 4.
+	Streams, Tracks int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -61,6 +64,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.RemotesPerRoom, 16_384)
 	set(&l.Journal, 64<<20)
 	set(&l.Handshakes, 128)
+	set(&l.Streams, 16)
+	set(&l.Tracks, 4)
 	if l.Graph <= 0 {
 		l.Graph = 1 << 30
 	}
@@ -130,12 +135,11 @@ const (
 	// sdpTime bounds the making of a session description.
 	sdpTime = 10 * time.Second
 
-	pingTime       = 10 * time.Second
-	maxPings       = 256 // under way for one seat
-	inboxSize      = 256
-	maxToDial      = 4_096 // pairs; one beyond it waits for the next announce
-	maxNonces      = 256   // channel names that a hosted peer remembers the nonce of
-	maxRenegotiate = 4     // descriptions under way on one link
+	pingTime  = 10 * time.Second
+	maxPings  = 256 // under way for one seat
+	inboxSize = 256
+	maxToDial = 4_096 // pairs; one beyond it waits for the next announce
+	maxNonces = 256   // channel names that a hosted peer remembers the nonce of
 )
 
 // Bounds of seats and journals.

@@ -13,7 +13,8 @@ import (
 
 // Why links end.
 var (
-	errAbandoned  = errors.New("given up for another attempt, or too slow to open")
+	errAbandoned  = errors.New("given up for another attempt")
+	errLate       = errors.New("did not open in time")
 	errEvicted    = errors.New("the remote peer offers anew and does not answer")
 	errRemoteLeft = errors.New("the remote peer left")
 	errSilent     = errors.New("no sign of life")
@@ -44,16 +45,15 @@ type link struct {
 	out       *outbox
 	// unconfirmed is what was written and may not have arrived.
 	unconfirmed unconfirmed
-	heard       atomic.Int64 // time of the last frame, Unix nanoseconds
-	left        atomic.Bool  // the remote peer took farewell
-	opening     atomic.Bool  // counts as a handshake
-	unsent      bool         // messages of the engine's own were left; after the end
-
-	negotiating atomic.Int32
-	negotiation sync.Mutex // held while a description is answered: one at a time
+	heard       atomic.Int64           // time of the last frame, Unix nanoseconds
+	left        atomic.Bool            // the remote peer took farewell
+	stage       atomic.Pointer[string] // that it had come to when it ended; nil: nobody knows
+	opening     atomic.Bool            // counts as a handshake
+	unsent      bool                   // messages of the engine's own were left; after the end
 
 	mu        sync.Mutex
 	transport Link
+	media     *negotiation // nil: nobody spoke of media
 	closed    bool
 	reason    error
 	pongs     []pongWaiter
@@ -118,6 +118,7 @@ func (l *link) close(reason error) {
 	l.closed, l.reason = true, reason
 	t := l.transport
 	l.mu.Unlock()
+	l.noteStage(t)
 	if t != nil {
 		t.Close()
 	}
@@ -130,9 +131,14 @@ func (l *link) finish(err error) {
 		err = l.reason
 	}
 	l.closed = true
+	t, media := l.transport, l.media
 	pongs := l.pongs
 	l.pongs = nil
 	l.mu.Unlock()
+	l.noteStage(t)
+	if media != nil {
+		media.end()
+	}
 	l.release()
 	l.room.node.links.Add(-1)
 	left := l.leftover()
@@ -185,6 +191,7 @@ func (l *link) LinkFrame(b []byte) {
 	c := &l.room.node.counters
 	c.framesIn.Add(1)
 	c.bytesIn.Add(uint64(len(b)))
+	l.room.traffic.linkIn.Add(uint64(len(b)))
 	l.heard.Store(l.room.now().UnixNano())
 	stale := l.assembler.Stale()
 	m, progress, err := l.assembler.Push(b)
@@ -250,6 +257,19 @@ func (l *link) LinkJunk(j Junk) { l.room.node.counters.drop("frame: " + string(j
 // LinkWritable implements LinkHandler.
 func (l *link) LinkWritable() { l.out.signal() }
 
+// negotiate has f speak of media, unless the link has ended.
+func (l *link) negotiate(f func(*negotiation)) {
+	l.mu.Lock()
+	if l.media == nil && !l.closed {
+		l.media = &negotiation{link: l}
+	}
+	n := l.media
+	l.mu.Unlock()
+	if n != nil {
+		f(n)
+	}
+}
+
 // LinkClosed implements LinkHandler.
 func (l *link) LinkClosed(err error) { l.finish(err) }
 
@@ -271,6 +291,7 @@ func (l *link) sendNow(channel string) {
 func (l *link) sent(bytes int) {
 	l.room.node.counters.framesOut.Add(1)
 	l.room.node.counters.bytesOut.Add(uint64(bytes))
+	l.room.traffic.linkOut.Add(uint64(bytes))
 }
 
 func (l *link) farewell() { l.sendNow(channelLeave) }
@@ -307,6 +328,14 @@ func (l *link) ponged() {
 	l.mu.Unlock()
 	for _, w := range answered {
 		w.seat.push(Pong{w.ref, l.pair.remote, nil})
+	}
+}
+
+// noteStage keeps for Why how far the link had come.
+func (l *link) noteStage(t Link) {
+	if s, ok := t.(Staged); ok {
+		stage := s.Stage()
+		l.stage.CompareAndSwap(nil, &stage)
 	}
 }
 

@@ -93,6 +93,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 		return nil, fmt.Errorf("open the graph of room %q: %w", app.name, err)
 	}
 	kept.SetBounds(app.node.limits.Load().Graph)
+	kept.Count(&app.node.counters.graphCommits)
 	trust, err := openTrust(dir, kept.Last())
 	if err != nil {
 		return nil, errors.Join(err, kept.Close())
@@ -372,6 +373,10 @@ type MemoryStats struct {
 	Peers     int // that have a link in the sync room
 	Answering int // of these, that are being brought up to date
 }
+
+// Err tells why the graph cannot be written to the disk now; nil if it can, as far as
+// is known.
+func (m *Memory) Err() error { return m.store.Err() }
 
 // Stats returns what the memory holds.
 func (m *Memory) Stats() MemoryStats {

@@ -59,6 +59,7 @@ func (r *Room) seal(now time.Time) {
 		return
 	}
 	m.epoch++
+	r.node.counters.seals.Add(1)
 	m.listed = nil
 	m.sealed = now
 	m.shut = m.topology.Len() > len(r.hosted)

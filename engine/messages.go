@@ -99,6 +99,8 @@ func (r *Room) flush() {
 		posted = nil
 	}
 	for i, p := range posted {
+		r.traffic.messages.Add(1)
+		r.traffic.messageBytes.Add(uint64(p.size()))
 		if p.link != nil {
 			r.received(p)
 			continue

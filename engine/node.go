@@ -28,6 +28,10 @@ type Config struct {
 	// Dir is the folder in which rooms keep their journals. Empty: a temporary
 	// one, which is removed by Close.
 	Dir string
+	// Presence is told who comes into a room and leaves it: seats, and remote peers
+	// with their first and last link. The room's actor calls it, which it must not
+	// hold up. Nil: nobody.
+	Presence func(room string, change PeerChange, p Peer)
 	// Store keeps seats for the next process that is given it and Dir. Nil:
 	// they end with the node.
 	Store *store.Store
@@ -41,6 +45,7 @@ type Node struct {
 	clock     Clock
 	jitter    func() float64
 	log       *slog.Logger
+	presence  func(room string, change PeerChange, p Peer)
 	limits    atomic.Pointer[Limits]
 	store     *store.Store
 
@@ -66,6 +71,7 @@ func New(cfg Config) *Node {
 		clock:     cfg.Clock,
 		jitter:    cfg.Jitter,
 		log:       cfg.Logger,
+		presence:  cfg.Presence,
 		store:     cfg.Store,
 		dir:       cfg.Dir,
 		rooms:     make(map[string]*Room),

@@ -43,6 +43,13 @@ type outbox struct {
 	stopped chan struct{} // made by end, if it has to wait for run
 }
 
+// waits is the number of bytes that wait to be written.
+func (o *outbox) waits() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
 // written is a frame under way.
 type written struct {
 	m   *outgoing

@@ -37,6 +37,7 @@ type pair struct {
 	// waiting is what is sent while the link is down; nil while nobody expects
 	// it back.
 	waiting *waiting
+	trace   trace
 }
 
 func (h *hosted) pair(remote string) *pair {
@@ -71,6 +72,7 @@ func (r *Room) onOffer(s Signal) {
 	}
 	r.see(s.From, s.Type)
 	p := h.pair(s.From)
+	p.trace.offered = r.now()
 	if !r.keeps(h, s.From) {
 		// Its roster may be ahead of ours. Its sender makes no other for long, so it
 		// waits for our next seal.
@@ -92,14 +94,14 @@ func (r *Room) onOffer(s Signal) {
 		return
 	case p.attempt != nil && (p.attempt.dialed || p.attempt.relay == s.Relay || p.attempt.author != s.Author):
 		// It gave up the earlier offer, or is the offerer of a glare.
-		r.abandon(p)
+		r.abandon(p, errAbandoned)
 	case p.attempt != nil:
 		// The same page offers by several relays at once. One is answered;
 		// this one is a reserve.
 		a := p.attempt
 		r.after(reserveTime, func() {
 			if p.attempt == a && p.offer != nil {
-				r.abandon(p)
+				r.abandon(p, errAbandoned)
 				r.advance(p)
 			}
 		})
@@ -223,6 +225,7 @@ func (r *Room) connect(p *pair, s *Signal) bool {
 		n.dials.Add(1)
 	}
 	p.attempt = l
+	p.trace.begin(s, r.now())
 	r.tasks.Go(func() { r.describe(l, s) })
 	wait := openTime
 	if n.handshakes.Load() > int64(limits.Handshakes)/2 {
@@ -233,7 +236,7 @@ func (r *Room) connect(p *pair, s *Signal) bool {
 	r.after(wait, func() {
 		if p.attempt == l {
 			n.counters.drop("link: did not open in time")
-			r.abandon(p)
+			r.abandon(p, errLate)
 			r.attemptFailed(p, l)
 		}
 	})
@@ -277,6 +280,7 @@ func (r *Room) describe(l *link, s *Signal) {
 		}
 		h := l.pair.h
 		if s != nil {
+			l.pair.trace.answered = r.now()
 			r.signaling.Answer(s.Relay, h.id, l.pair.remote, h.typ, sdp)
 		} else {
 			r.signaling.Offer("", h.id, l.pair.remote, h.typ, sdp)
@@ -298,6 +302,7 @@ func (r *Room) onAnswer(s Signal) {
 	r.see(s.From, s.Type)
 	l := p.attempt
 	l.answered, l.relay, l.author = true, s.Relay, s.Author
+	p.trace.answered, p.trace.relay, p.trace.candidates = r.now(), s.Relay, candidateTypes(s.SDP)
 	r.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), sdpTime)
 		defer cancel()
@@ -309,10 +314,10 @@ func (r *Room) onAnswer(s Signal) {
 }
 
 // abandon gives up the attempt of a pair.
-func (r *Room) abandon(p *pair) {
+func (r *Room) abandon(p *pair, why error) {
 	l := p.attempt
 	p.attempt = nil
-	l.close(errAbandoned)
+	l.close(why)
 }
 
 // probe finds out whether a live link is: its remote peer made an offer. Alive,
@@ -351,9 +356,13 @@ func (r *Room) linkOpened(l *link) {
 	p.delays.Reset()
 	p.author = l.author
 	l.opened = r.now()
+	p.trace.opened = l.opened
 	r.node.counters.linksOpened.Add(1)
+	r.node.counters.attempted(l, AttemptOpened)
 	rem := r.see(p.remote, "")
-	rem.linked++
+	if rem.linked++; rem.linked == 1 {
+		r.came(PeerJoin, Peer{rem.id, rem.typ})
+	}
 	join := peerEvent(PeerJoin, rem.id, rem.typ)
 	for s := range p.h.seats {
 		s.push(join)
@@ -361,6 +370,9 @@ func (r *Room) linkOpened(l *link) {
 	r.log.Debug("link opened", "peer", p.remote, "hosted", p.h.id)
 	r.sendWaiting(p)
 	r.meet(rem)
+	if streams := r.streamsOf(p.h); len(streams) > 0 {
+		l.negotiate(func(n *negotiation) { n.send(streams) })
+	}
 	if r.syncs != nil {
 		r.syncs.linked(l)
 	}
@@ -374,6 +386,12 @@ func (r *Room) linkClosed(l *link, err error, left []*outgoing) {
 	p := l.pair
 	if r.syncs != nil {
 		r.syncs.unlinked(l)
+	}
+	if l.opened.IsZero() {
+		r.node.counters.attempted(l, outcome(err))
+	}
+	if p.attempt == nil || p.attempt == l { // else another try is under way
+		p.trace.end(l, err, r.now())
 	}
 	switch l {
 	case p.attempt:
@@ -409,7 +427,9 @@ func (r *Room) unlinked(p *pair) {
 	p.notBefore = r.now().Add(holdOff)
 	r.node.counters.linksClosed.Add(1)
 	if rem := r.remotes[p.remote]; rem != nil {
-		rem.linked--
+		if rem.linked--; rem.linked == 0 {
+			r.came(PeerLeave, Peer{rem.id, rem.typ})
+		}
 		rem.seen = r.now()
 		leave := peerEvent(PeerLeave, rem.id, rem.typ)
 		for s := range p.h.seats {

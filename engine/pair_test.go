@@ -278,6 +278,12 @@ func TestOffersThatNeverConnectAreBounded(t *testing.T) {
 			t.Errorf("after the flood: %+v", s)
 		}
 		alive(t, p, c, "after the flood")
+		attempts := n.Stats().Attempts
+		for _, outcome := range []string{engine.AttemptOpened, engine.AttemptTimeout, engine.AttemptFailed} {
+			if attempts[engine.Attempt{Outcome: outcome}] == 0 {
+				t.Errorf("no attempt is counted as %s: %v", outcome, attempts)
+			}
+		}
 	})
 }
 

@@ -21,9 +21,17 @@ func peerEvent(change PeerChange, id, typ string) PeerEvent {
 	return PeerEvent{Change: change, Peer: Peer{id, typ}, Encodings: new(EncodingCache)}
 }
 
+// came tells who watches the node that a peer joined or left.
+func (r *Room) came(change PeerChange, p Peer) {
+	if r.node.presence != nil && r.syncs == nil {
+		r.node.presence(r.name, change, p)
+	}
+}
+
 // moved has everybody be told that a seat came or went: now, or when it is time.
 func (r *Room) moved(change PeerChange, s *Seat) {
 	p := &r.presence
+	r.came(change, Peer{s.id, TypeSession})
 	p.events = append(p.events, peerEvent(change, s.id, TypeSession))
 	wait := time.Duration(len(r.seats))*presenceGap - r.now().Sub(p.at)
 	switch {

@@ -69,6 +69,9 @@ type Room struct {
 	// rules by channel: never changed, but replaced.
 	rules atomic.Pointer[map[string]*channelRule]
 
+	opened  time.Time
+	traffic traffic
+
 	inbox chan job
 	// stopping ends the actor; done is closed once it has ended, so that
 	// nobody waits for its inbox in vain.
@@ -101,7 +104,8 @@ type Room struct {
 	presence  presence
 	mesh      mesh
 	ended     *lru.LRU[tokenKey, error]
-	remotes   map[string]*remote // by peer id
+	remotes   map[string]*remote          // by peer id
+	kicked    *lru.LRU[string, time.Time] // by peer id, until when
 	pings     map[uint64]*relayedPing
 	pingSeq   uint64
 	toDial    []*pair // in order
@@ -110,6 +114,8 @@ type Room struct {
 	dialing      bool // dial will be called in any case
 	closing      bool
 	most         int // RoomConfig.Seats
+
+	streams []*Stream // of seats, in order
 
 	transfers map[*transfer]struct{} // under way
 	assembled int                    // bytes of them that are kept for links
@@ -147,6 +153,7 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		password:  sha256.Sum256([]byte(cfg.Password)),
 		open:      cfg.Password == "",
 		log:       n.log.With("room", cfg.Name),
+		opened:    n.clock.Now(),
 		inbox:     make(chan job, inboxSize),
 		stopping:  make(chan struct{}),
 		done:      make(chan struct{}),
@@ -165,6 +172,10 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		mesh:      newMesh(n, cfg.Cells, cfg.CellSize),
 	}
 	r.cellsOff.Store(cfg.Cells == CellsOff)
+	var err error
+	if r.kicked, err = lru.NewLRU[string, time.Time](maxKicked, nil); err != nil {
+		panic(err) // the size is a positive constant
+	}
 	return r
 }
 

@@ -269,7 +269,7 @@ func TestJunkOnALinkHarmsNobody(t *testing.T) {
 		dropped := n.Stats().Dropped
 		for reason, want := range map[string]uint64{
 			"frame: short": 2, "frame: bad channel name": 2, "frame: bad JSON": 1, "frame: bad compression": 1,
-			"frame: inflates too far": 1, "frame: unknown internal channel": 1, "frame: signal that is no offer": 2,
+			"frame: inflates too far": 1, "frame: unknown internal channel": 1, "media: bad signal": 2,
 		} {
 			if dropped[reason] != want {
 				t.Errorf("%s: counted %d, want %d", reason, dropped[reason], want)

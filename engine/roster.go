@@ -39,6 +39,9 @@ func (r *Room) onSignal(s Signal) {
 	case !validRemoteID(s.From):
 		r.node.counters.drop("signal: bad peer id")
 		return
+	case r.isKicked(s.From):
+		r.node.counters.drop("signal: of a peer that was kicked")
+		return
 	case r.hosted[s.From] != nil || r.seats[s.From] != nil:
 		// Somebody claims to be one of ours.
 		r.node.counters.drop("signal: claims a hosted peer")

@@ -16,6 +16,7 @@ type counters struct {
 	meshFrames, meshCopies                 atomic.Uint64
 	meshPassed, meshFilled                 atomic.Uint64
 	seatsResumed, seatsExpired             atomic.Uint64
+	seals, graphCommits                    atomic.Uint64
 
 	transfersBegun, transfersEnded, transfersCancelled atomic.Uint64
 	transferBytes, transferBytesAgain                  atomic.Uint64
@@ -23,6 +24,44 @@ type counters struct {
 	mu          sync.Mutex
 	dropped     map[string]uint64
 	rulesBroken map[string]uint64
+	attempts    map[Attempt]uint64
+}
+
+// Attempt is how an attempt at a link went.
+type Attempt struct {
+	Dialed  bool // the offer was ours
+	Outcome string
+}
+
+// What became of attempts at links.
+const (
+	AttemptOpened    = "opened"
+	AttemptTimeout   = "timeout"   // did not open in time
+	AttemptAbandoned = "abandoned" // given up for another attempt
+	AttemptFailed    = "failed"    // a description was refused, or ICE or DTLS failed
+	AttemptClosed    = "closed"    // the room or the hosted peer ended meanwhile
+)
+
+func (c *counters) attempted(l *link, outcome string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attempts == nil {
+		c.attempts = make(map[Attempt]uint64)
+	}
+	c.attempts[Attempt{l.dialed, outcome}]++
+}
+
+// outcome names why a link did not open.
+func outcome(err error) string {
+	switch {
+	case errors.Is(err, errLate):
+		return AttemptTimeout
+	case errors.Is(err, errAbandoned):
+		return AttemptAbandoned
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrLeft):
+		return AttemptClosed
+	}
+	return AttemptFailed
 }
 
 // resumed counts a try to resume a seat.
@@ -81,6 +120,10 @@ type Stats struct {
 	TransfersBegun, TransfersEnded, TransfersCancelled uint64
 	TransferBytes                                      uint64 // passed on to recipients
 	TransferBytesAgain                                 uint64 // under way when their sender was told to go back
+	// Attempts counts the attempts at links that have come to something.
+	Attempts     map[Attempt]uint64
+	Seals        uint64 // of the rosters of rooms with cells
+	GraphCommits uint64 // of the rooms' graphs
 	// Dropped counts by reason what was refused or thrown away.
 	Dropped map[string]uint64
 	// RulesBroken counts messages that broke a Rule of their channel, by
@@ -104,8 +147,10 @@ func (n *Node) Stats() Stats {
 		TransfersCancelled: c.transfersCancelled.Load(),
 		TransferBytes:      c.transferBytes.Load(), TransferBytesAgain: c.transferBytesAgain.Load(),
 	}
+	s.Seals, s.GraphCommits = c.seals.Load(), c.graphCommits.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.Attempts = maps.Clone(c.attempts)
 	s.Dropped, s.RulesBroken = maps.Clone(c.dropped), maps.Clone(c.rulesBroken)
 	return s
 }
@@ -118,6 +163,26 @@ type RoomStats struct {
 	Waiting       int
 	Transfers     int // under way
 	TransferBytes int // of them, kept for peers behind links
+	Inbox         int // jobs that wait for the room
+	WaitingBytes  int // for links that are down
+	LinkBytes     int // for links that are open
+	Streams       int // of audio and video, by seats
+}
+
+// Add adds what another room holds.
+func (s *RoomStats) Add(o RoomStats) {
+	s.Seats += o.Seats
+	s.Hosted += o.Hosted
+	s.Links += o.Links
+	s.Remotes += o.Remotes
+	s.Readers += o.Readers
+	s.Waiting += o.Waiting
+	s.Transfers += o.Transfers
+	s.TransferBytes += o.TransferBytes
+	s.Inbox += o.Inbox
+	s.WaitingBytes += o.WaitingBytes
+	s.LinkBytes += o.LinkBytes
+	s.Streams += o.Streams
 }
 
 // Used tells whether the room has seats, also such as wait for their next
@@ -131,7 +196,7 @@ func (r *Room) Used() bool {
 func (r *Room) Stats() RoomStats {
 	var s RoomStats
 	r.ask(func() {
-		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled}
+		s = RoomStats{Seats: len(r.seats), Hosted: len(r.hosted), Remotes: len(r.remotes), Readers: len(r.readers), Transfers: len(r.transfers), TransferBytes: r.assembled, Inbox: len(r.inbox), WaitingBytes: r.waitingBytes, Streams: len(r.streams)}
 		for _, seat := range r.seats {
 			if seat.attached == nil {
 				s.Waiting++
@@ -141,6 +206,7 @@ func (r *Room) Stats() RoomStats {
 			for _, p := range h.pairs {
 				if p.live != nil {
 					s.Links++
+					s.LinkBytes += p.live.out.waits()
 				}
 			}
 		}

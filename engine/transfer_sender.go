@@ -230,6 +230,7 @@ func (t *transfer) chunk(c *TransferChunk) error {
 		return err
 	}
 	t.room.node.counters.transferBytes.Add(n)
+	t.room.traffic.transferBytes.Add(n)
 	c.From = t.key.from
 	t.next, t.stale = c.Offset+n, false
 	t.chunks = append(t.chunks, t.next)

@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Transport makes links. The server's is package rtc (WebRTC over pion); tests
 // and simulations use package memnet. Session descriptions are opaque to the
@@ -24,6 +27,9 @@ type Link interface {
 	// Buffered is the number of bytes that Send took and that the other end has
 	// not acknowledged. After the end of the link it stays what it was.
 	Buffered() int
+	// RoundTrip is how long a packet went there and back when that was measured
+	// last; 0 if it never was.
+	RoundTrip() time.Duration
 	// WakeAt sets the threshold for LinkHandler.LinkWritable, 0 or more. It does
 	// not look at what is buffered already.
 	WakeAt(buffered int)

@@ -52,7 +52,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, r *http.Request, prepare fu
 	defer held.release()
 	grant, fault := held.admit(v.shown)
 	if fault != nil {
-		h.refuse(w, v.set.unauthorized(held.door(), fault))
+		h.turnAway(w, r, v.set.unauthorized(held.door(), fault))
 		return
 	}
 	v.grant = grant
@@ -68,7 +68,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, r *http.Request, prepare fu
 	address := h.clientIP(r)
 	key := network(address)
 	if why := h.admit(key, v.set.limits); why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	defer h.release(key)

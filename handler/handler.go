@@ -1,5 +1,6 @@
 // Package handler serves GenosRTC over net/http: sessions on WebSockets and on
-// WebRTC's data channels, rooms as Server-Sent Events and by POST, the relay's endpoint, and the JavaScript client.
+// WebRTC's data channels, rooms as Server-Sent Events and by POST, the relay's
+// endpoint, the JavaScript client, and the monitor page.
 // It knows nothing of Caddy.
 package handler
 
@@ -20,6 +21,7 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 	"github.com/genosrtc/caddy-genosrtc/session"
+	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/web"
 )
 
@@ -33,26 +35,38 @@ type Config struct {
 	// because somebody asks for it. It fails with ErrNoRoom if not, and with
 	// ErrTooManyRooms. Nil: there are none.
 	OpenRoom func(name string) (*engine.Room, error)
-	// WebRTC answers the offers of clients. Nil: 404.
-	WebRTC *rtc.Transport
-	// Media is told of each session over WebRTC that has taken a seat, for its
-	// tracks. It must not block. Nil: they are not read.
-	Media func(*engine.Room, *engine.Attachment, *rtc.Guest)
 	// ICEServers makes the list of STUN and TURN servers that a client is given.
 	// Nil: none.
 	ICEServers ICEServers
+	// WebRTC answers the offers of clients. Nil: 404.
+	WebRTC *rtc.Transport
+	// Media is told of each session over WebRTC that has taken a seat, for its
+	// tracks. It must not block. Nil: they are published in the room.
+	Media func(*engine.Room, *engine.Attachment, *rtc.Guest)
 	// Relay serves {path}/relay. Nil: 404.
 	Relay http.Handler
+	// Relays tells how the relays are that rooms are found by. Nil: nobody knows.
+	Relays func() []signaling.RelayStatus
 	// Path is the prefix of all resources: segments of letters, digits and
 	// "-._~", each after a slash. Default "/genosrtc".
 	Path string
 	// ClientIP returns the address of the client, for limits. Nil: the host of
 	// Request.RemoteAddr, which behind a proxy is the proxy's.
 	ClientIP func(*http.Request) string
+	// Refused is told of clients that were refused a session or another use of a
+	// room, which costs them nothing: it must not wait. Nil: nobody.
+	Refused func(Refused)
 	// Logger takes what an operator would act on. Nil: slog.Default().
 	Logger *slog.Logger
 
 	Settings
+}
+
+// Refused is a refusal.
+type Refused struct {
+	Room    string // that was asked for, whether there is one or not
+	Address string // of the client
+	Reason  string // as Stats.Refused has it, or the code of a hello's error
 }
 
 // Handler is an http.Handler for all resources under its path
@@ -60,9 +74,12 @@ type Config struct {
 type Handler struct {
 	engine   *engine.Node
 	openRoom func(string) (*engine.Room, error)
+	relays   func() []signaling.RelayStatus
+	monitor  *monitor
 	path     string
 	clientIP func(*http.Request) string
 	ice      ICEServers
+	watcher  func(Refused)
 	log      *slog.Logger
 	mux      *http.ServeMux
 	settings atomic.Pointer[settings]
@@ -92,6 +109,7 @@ type Handler struct {
 	running   sync.WaitGroup // sessions, streams of events, and POSTs
 	mu        sync.Mutex
 	closed    bool
+	draining  *drain // nil: not
 	held      map[*held]struct{}
 	open      int            // of them
 	byAddress map[string]int // of them
@@ -111,7 +129,8 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("handler: path %q is not of the form /segment/segment", cfg.Path)
 	}
 	h := &Handler{
-		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, ice: cfg.ICEServers, log: cfg.Logger,
+		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
+		ice: cfg.ICEServers, watcher: cfg.Refused, relays: cfg.Relays, monitor: newMonitor(),
 		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
 		lists:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		webrtc: cfg.WebRTC, media: cfg.Media, guests: guests{patience: connectTime},
@@ -140,6 +159,11 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/events", h.serveGraphEvents)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}", h.serveNode)
 	h.mux.HandleFunc(h.path+"/rooms/{room}/graph/{id}/edges/{target}", h.serveEdge)
+	h.mux.HandleFunc(h.path+"/rooms/{room}/monitor", h.monitored(h.servePicture))
+	h.mux.HandleFunc(h.path, h.monitored(http.RedirectHandler(h.path+"/", http.StatusPermanentRedirect).ServeHTTP))
+	h.mux.HandleFunc(h.path+"/{$}", h.monitored(h.serveMonitor))
+	h.mux.HandleFunc(h.path+"/monitor.js", h.monitored(newScript(web.MonitorJS, "text/javascript; charset=utf-8").ServeHTTP))
+	h.mux.HandleFunc(h.path+"/monitor.css", h.monitored(newScript(web.MonitorCSS, "text/css; charset=utf-8").ServeHTTP))
 	h.mux.Handle(h.path+"/client.js", newScript(web.ClientJS, "text/javascript; charset=utf-8"))
 	h.mux.Handle(h.path+"/client.d.ts", newScript(web.ClientTypes, "text/plain; charset=utf-8"))
 	if cfg.WebRTC != nil {
@@ -206,13 +230,32 @@ type Stats struct {
 	Opened    uint64 // sessions and streams of events
 	Published uint64 // messages by POST
 	// Refused counts the requests that were refused, by reason: room, rooms,
-	// origin, stopping, starting, sessions, address, handshake, webrtc (a connection that
-	// was never up), tickets, request (it is at fault itself), and the codes token,
-	// token_expired, forbidden and password.
+	// origin, stopping, draining, starting, sessions, address, handshake, webrtc (a
+	// connection that was never up), tickets, request (it is at fault itself), and the
+	// codes token, token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64
 	Slow   uint64 // sessions and streams cut off because their client did not read
+}
+
+// Add adds what another handler holds and its totals.
+func (s *Stats) Add(o Stats) {
+	s.Sessions += o.Sessions
+	s.Opened += o.Opened
+	s.Published += o.Published
+	s.Slow += o.Slow
+	s.Refused, s.Errors = added(s.Refused, o.Refused), added(s.Errors, o.Errors)
+}
+
+func added[K comparable](sum, more map[K]uint64) map[K]uint64 {
+	if sum == nil {
+		sum = make(map[K]uint64, len(more))
+	}
+	for k, n := range more {
+		sum[k] += n
+	}
+	return sum
 }
 
 // Stats returns the handler's totals.

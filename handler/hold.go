@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/session"
@@ -17,9 +18,10 @@ type held struct {
 	h    *Handler
 	room *engine.Room
 	// ctx ends when the grant is good no longer, with a *session.Error as its
-	// cause.
-	ctx    context.Context
-	revoke context.CancelCauseFunc
+	// cause, or with session.Draining.
+	ctx     context.Context
+	revoke  context.CancelCauseFunc
+	leaving *time.Timer // of a drain, guarded by Handler.mu; nil: none
 
 	mu    sync.Mutex
 	shown credentials
@@ -33,6 +35,9 @@ func (h *Handler) hold(room *engine.Room) *held {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held[e] = struct{}{}
+	if h.draining != nil {
+		h.draining.end(e)
+	}
 	return e
 }
 
@@ -41,6 +46,9 @@ func (e *held) release() {
 	e.h.mu.Lock()
 	defer e.h.mu.Unlock()
 	delete(e.h.held, e)
+	if e.leaving != nil {
+		e.leaving.Stop()
+	}
 }
 
 // admit judges credentials, now and when the settings change.

@@ -25,6 +25,8 @@ type Settings struct {
 	// StrictWHIP holds clients to RFC 9725: PATCH needs If-Match, and the session's
 	// URL takes credentials like any other. By default neither is missed.
 	StrictWHIP bool
+	// Monitor is the monitor page. Nil: there is none, and 404 in its place.
+	Monitor *Monitor
 }
 
 // Limits bound what clients can make the handler hold. A zero field means its
@@ -77,6 +79,7 @@ type settings struct {
 	crossOrigin *http.CrossOriginProtection
 	limits      Limits
 	strictWHIP  bool
+	monitor     *Monitor
 }
 
 // Configure replaces the settings. Those of Auth and the rate hold for sessions
@@ -86,7 +89,7 @@ type settings struct {
 func (h *Handler) Configure(s Settings) error {
 	set := &settings{
 		rooms: s.Rooms, origins: make(map[string]bool), auth: s.Auth, limits: s.Limits.withDefaults(),
-		crossOrigin: http.NewCrossOriginProtection(), strictWHIP: s.StrictWHIP,
+		crossOrigin: http.NewCrossOriginProtection(), strictWHIP: s.StrictWHIP, monitor: s.Monitor,
 	}
 	for _, o := range s.Origins {
 		if o == "*" {

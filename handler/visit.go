@@ -54,7 +54,7 @@ func (h *Handler) approach(w http.ResponseWriter, r *http.Request, methods ...st
 		v.shown, v.grant, why = h.authorize(r, v.door, set)
 	}
 	if why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return nil, false
 	}
 	v.room = v.door.room

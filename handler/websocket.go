@@ -31,6 +31,7 @@ var (
 	foreignOrigin   = &refusal{reason: "origin", status: http.StatusForbidden, detail: "pages of this origin may not connect: it is not listed in the server's origins"}
 	starting        = &refusal{reason: "starting", status: http.StatusServiceUnavailable, retryAfter: "1", detail: "the room is not open yet"}
 	stopping        = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is stopping"}
+	draining        = &refusal{reason: "draining", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server is about to stop and takes no new sessions"}
 	tooManyHere     = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "10", detail: "too many sessions from this address"}
 	tooManySessions = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "10", detail: "too many sessions"}
 	tooManyRooms    = &refusal{reason: "rooms", status: http.StatusServiceUnavailable, retryAfter: "10", detail: ErrTooManyRooms.Error()}
@@ -50,6 +51,18 @@ func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
 	problem(w, why.status, why.detail)
 }
 
+// turnAway is refuse for a client that wants into a room, of which who watches is told.
+func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, why *refusal) {
+	h.refuse(w, why)
+	h.tell(r.PathValue("room"), h.clientIP(r), why.reason)
+}
+
+func (h *Handler) tell(room, address, reason string) {
+	if h.watcher != nil {
+		h.watcher(Refused{room, address, reason})
+	}
+}
+
 // serveSession is a session, from the handshake on. It returns when that is done,
 // so that what the HTTP server has for a request is free again; unless the
 // connection is wrapped by somebody who needs the request until its end.
@@ -61,13 +74,13 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 	set := h.settings.Load()
 	door, why := h.door(r, set)
 	if why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	address := h.clientIP(r)
 	key := network(address)
 	if why := h.admit(key, set.limits); why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	kept := false // it outlives the request
@@ -92,12 +105,12 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request) {
 		_, fault = set.judge(door, shown)
 	}
 	if fault != nil {
-		h.refuse(w, set.unauthorized(door, fault))
+		h.turnAway(w, r, set.unauthorized(door, fault))
 		return
 	}
 	room, why := h.enter(door, key)
 	if why != nil {
-		h.refuse(w, why)
+		h.turnAway(w, r, why)
 		return
 	}
 	s, err := accept(w, r)
@@ -140,7 +153,11 @@ func (h *Handler) run(conn session.Conn, cfg session.Config, shown credentials, 
 	cfg.Owner, cfg.PerOwner = network(address), limits.SessionsPerAddress
 	cfg.Limits = session.Limits{Message: limits.Message, Pending: limits.Pending, Resume: limits.Resume}
 	cfg.Admit = func(token, password string) (session.Grant, *session.Error) {
-		return held.admit(shown.with(token, password))
+		grant, fault := held.admit(shown.with(token, password))
+		if fault != nil {
+			h.tell(cfg.Room.Name(), address, string(fault.Code))
+		}
+		return grant, fault
 	}
 	cfg.ICE = func(grant session.Grant) []ICEServer { return h.iceServers(grant, address) }
 	cfg.Revoked, cfg.Pace = held.ctx, h.pace()
@@ -160,6 +177,8 @@ func (h *Handler) admit(key string, limits Limits) *refusal {
 	switch {
 	case h.closed:
 		return stopping
+	case h.draining != nil:
+		return draining
 	case h.byAddress[key] >= limits.SessionsPerAddress:
 		return tooManyHere
 	case h.open >= limits.Sessions:

@@ -2,12 +2,14 @@ package handler
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
 )
 
@@ -42,6 +44,11 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, why)
 		return
 	}
+	meta, why := streamMeta(r)
+	if why != nil {
+		h.refuse(w, why)
+		return
+	}
 	address := h.clientIP(r)
 	key := network(address)
 	if why := h.admit(key, v.set.limits); why != nil {
@@ -68,7 +75,7 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, h.unanswered(err))
 		return
 	}
-	g := h.guests.add(v.room.Name(), peer)
+	g := h.guests.add(v.room.Name(), peer, meta)
 	kept = true
 	go func() {
 		defer h.release(key)
@@ -83,6 +90,20 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 	linkICEServers(header, h.iceServers(v.grant, address))
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // an error is the client's going away
+}
+
+// streamMeta is what the URL says of the stream: in the query, as encoders let
+// nothing else be set.
+func streamMeta(r *http.Request) ([]byte, *refusal) {
+	query := r.URL.Query()
+	if !query.Has("meta") {
+		return nil, nil
+	}
+	meta := []byte(query.Get("meta"))
+	if len(meta) > engine.MaxStreamMeta || !json.Valid(meta) {
+		return nil, badRequest(http.StatusBadRequest, "meta is JSON of at most 16384 bytes")
+	}
+	return meta, nil
 }
 
 // whipHeader says what is taken, and lets scripts read and send what WHIP needs

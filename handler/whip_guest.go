@@ -36,6 +36,7 @@ type guest struct {
 	id   string // unguessable: who knows it may end the session
 	room string
 	peer *rtc.Guest
+	meta []byte // that the client said of its media; nil: nothing
 
 	patches  *rate.Limiter
 	patching chan struct{} // has room for the one under way
@@ -87,9 +88,9 @@ func (s *guests) begun() {
 	s.connecting--
 }
 
-func (s *guests) add(room string, peer *rtc.Guest) *guest {
+func (s *guests) add(room string, peer *rtc.Guest, meta []byte) *guest {
 	g := &guest{
-		id: rand.Text(), room: room, peer: peer, version: 1,
+		id: rand.Text(), room: room, peer: peer, meta: meta, version: 1,
 		patches: rate.NewLimiter(patchRate, patchBurst), patching: make(chan struct{}, 1),
 	}
 	s.mu.Lock()
@@ -158,11 +159,15 @@ func (h *Handler) host(g *guest, v *visit, address string) {
 	}, v.shown, v.set.limits, address)
 }
 
-// joined hands a guest that has a seat to who cares for its media.
+// joined has the media of a guest that has a seat reach the room.
 func (h *Handler) joined(room *engine.Room, seat *engine.Attachment, g *guest) {
 	if h.media != nil {
 		h.media(room, seat, g.peer)
+		return
 	}
+	g.peer.Publish(seat, g.meta, func(err error) {
+		h.log.Warn("media of a session do not reach the room", "room", g.room, "session", seat.ID(), "error", err)
+	})
 }
 
 // connect waits until the connection is up.

@@ -46,8 +46,14 @@ func (s *session) limit(over func()) (stop func()) {
 	}
 	context.AfterFunc(life, func() {
 		defer over()
-		if e, ok := errors.AsType[*Error](context.Cause(life)); ok && s.ctx.Err() == nil {
+		if s.ctx.Err() != nil {
+			return
+		}
+		cause := context.Cause(life)
+		if e, ok := errors.AsType[*Error](cause); ok {
 			s.quit(e, CloseCredentials)
+		} else if end, ok := errors.AsType[*End](cause); ok {
+			s.over(nil, end)
 		}
 	})
 	return stop

@@ -17,7 +17,9 @@ const (
 	CloseUnsupported = 1003
 	ClosePolicy      = 1008
 	CloseFault       = 1011
-	CloseTryAgain    = 1013
+	// CloseRestart is of the IANA registry too.
+	CloseRestart  = 1012
+	CloseTryAgain = 1013
 	// CloseResumed is of the range that RFC 6455, section 7.4.2, leaves to
 	// applications.
 	CloseResumed = 4000
@@ -46,6 +48,10 @@ func (e *End) Unwrap() error { return e.Err }
 // context.
 var Stopping = &End{Code: CloseGoingAway, Reason: "server stopping"}
 
+// Draining ends the sessions of a server that takes no new ones, as the cause of
+// Config.Revoked. They can be resumed where their seats are known.
+var Draining = &End{Code: CloseRestart, Reason: "server draining"}
+
 // final tells whether the session ended with its transport, and cannot be
 // resumed.
 func (e *End) final() bool {
@@ -71,6 +77,8 @@ func endOf(ctx context.Context) *End {
 // seatEnd is the end that an error of the seat means.
 func seatEnd(err error, pending int) *End {
 	switch {
+	case errors.Is(err, engine.ErrKicked):
+		return &End{Code: ClosePolicy, Reason: "kicked", Err: err}
 	case errors.Is(err, engine.ErrStalled):
 		return slow("messages are not acknowledged")
 	case errors.Is(err, engine.ErrSlow):

@@ -51,7 +51,8 @@ type Config struct {
 	// Nil: none.
 	ICE func(Grant) []ICEServer
 	// Revoked ends the connection, when it ends with an *Error as its cause: the
-	// grant is good no longer, but the session may be resumed. Nil: never.
+	// grant is good no longer, but the session may be resumed. With an *End it ends
+	// as that says. Nil: never.
 	Revoked context.Context
 	// Advised is what welcome tells as limits.message where that is less than
 	// Limits.Message: what fits the connection in one piece. 0: it tells that.

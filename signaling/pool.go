@@ -198,6 +198,20 @@ func (p *Pool) Status() []RelayStatus {
 	return all
 }
 
+// Sealed tells when a peer last sent something to an open room, by its id, that the
+// room's password does not open; zero if it is not known to have. Nothing proves that
+// it was that peer.
+func (p *Pool) Sealed(room, peer string) time.Time {
+	p.mu.Lock()
+	r := p.rooms[room]
+	p.mu.Unlock()
+	if r == nil {
+		return time.Time{}
+	}
+	at, _ := r.sealed.Peek(peer)
+	return at
+}
+
 // Stats tells of the messages that did not reach any relay.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()

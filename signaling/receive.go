@@ -112,6 +112,9 @@ func (r *room) read(ev *nostr.Event) (engine.Signal, error) {
 	s := engine.Signal{Kind: c.kind, From: c.peer, To: to, Type: c.typ, Author: ev.PubKey}
 	if !toAll {
 		if s.SDP, err = r.key.open(c.envelope); err != nil {
+			if errors.Is(err, errSealed) {
+				r.sealed.Add(c.peer, time.Now())
+			}
 			return engine.Signal{}, err
 		}
 	}

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +193,17 @@ func TestEventsThatAreNotDelivered(t *testing.T) {
 				t.Errorf("%s: counted %+v, then %+v", name, before, after)
 			}
 		}
+		if p.Sealed("room", "them").IsZero() || !p.Sealed("room", "other").IsZero() || !p.Sealed("nowhere", "them").IsZero() {
+			t.Error("who has another password is not known")
+		}
+		for i := range sealedLimit {
+			relay.say(eventMessage(id, newBrowser(t, "room", fmt.Sprint("peer ", i)).offer("0us", "other", "v=0")))
+		}
+		settle()
+		if !p.Sealed("room", "them").IsZero() || p.Sealed("room", "peer 1").IsZero() {
+			t.Error("those with another password are not bounded")
+		}
+		in.take()
 		// With more tags than one, and of a peer that was hosted.
 		room.Unhost("0us")
 		relay.fanOut(ours.sign(&nostr.Event{

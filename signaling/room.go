@@ -6,12 +6,19 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// inboxLimit bounds the signals that wait for a room, over all relays.
-const inboxLimit = 512
+const (
+	// inboxLimit bounds the signals that wait for a room, over all relays.
+	inboxLimit = 512
+	// sealedLimit bounds the peers that are remembered as having another password.
+	// Who sent for longest nothing that is sealed otherwise is forgotten first.
+	sealedLimit = 256
+)
 
 // room is one room's signaling on all relays.
 type room struct {
@@ -20,6 +27,7 @@ type room struct {
 	root    string // topic of announces and byes
 	sub     string // subscription id, the same on every relay
 	key     envelopeKey
+	sealed  *lru.Cache[string, time.Time] // when a peer sent what the password does not open
 	inbox   *queue[engine.Signal]
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when deliver will not be called again
@@ -38,8 +46,13 @@ type hostedPeer struct {
 }
 
 func newRoom(p *Pool, id string, key envelopeKey, deliver func(engine.Signal)) *room {
+	sealed, err := lru.New[string, time.Time](sealedLimit)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &room{
+		sealed:  sealed,
 		pool:    p,
 		id:      id,
 		root:    RootTopic(id),

@@ -1,5 +1,5 @@
-// Package web holds the JavaScript client of the session protocol
-// (docs/gateway.md), built and ready to be served. Its sources are in src/;
+// Package web holds the JavaScript client of the session protocol and the monitor
+// page (docs/gateway.md), built and ready to be served. Its sources are in src/;
 // build.sh builds them, and nothing here needs Node.
 package web
 
@@ -16,3 +16,19 @@ var ClientJS []byte
 //
 //go:embed dist/client.d.ts
 var ClientTypes []byte
+
+// MonitorHTML is the monitor page: a html/template that needs Rooms, the names to choose
+// from, and Cookies. It loads MonitorJS as monitor.js, and MonitorCSS as monitor.css.
+//
+//go:embed dist/monitor.html
+var MonitorHTML string
+
+// MonitorJS is the page's script, an ES module without imports.
+//
+//go:embed dist/monitor.js
+var MonitorJS []byte
+
+// MonitorCSS is the page's style sheet.
+//
+//go:embed dist/monitor.css
+var MonitorCSS []byte

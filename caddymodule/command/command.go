@@ -1,5 +1,5 @@
-// Package command is `caddy genosrtc …`: a chat, transfers, tokens, measurements and
-// backups from a terminal. The commands that join a room do so as anybody can, with
+// Package command is `caddy genosrtc …`: a chat, transfers, tokens, measurements,
+// backups and the operation of a server from a terminal. The commands that join a room do so as anybody can, with
 // package client over the session protocol.
 package command
 
@@ -36,7 +36,8 @@ func build(cmd *cobra.Command) {
 The commands join a room of a GenosRTC server as a peer of their own, which the
 browsers and other clients there see join and leave. Without --server and --room
 they use those of caddy/Caddyfile.example. export and import are for a server's
-files instead, while it is stopped.
+files instead, while it is stopped; status, why, kick and drain speak to the admin
+endpoint of the Caddy that runs it.
 
 Server, room, password and token are also taken from the environment:
 GENOSRTC_SERVER, GENOSRTC_ROOM, GENOSRTC_PASSWORD and GENOSRTC_TOKEN. Give
@@ -46,7 +47,7 @@ see.
 Exit codes: 0 all was done; 1 it failed; 2 some of the recipients that were
 named do not have it; 130 interrupted (SIGINT, SIGTERM) before all was done.`
 	cmd.AddCommand(joinCommand(), sendCommand(), recvCommand(), peersCommand(), benchCommand(), tokenCommand(),
-		exportCommand(), importCommand())
+		exportCommand(), importCommand(), statusCommand(), whyCommand(), kickCommand(), drainCommand())
 	for _, c := range append(cmd.Commands(), cmd) {
 		c.Long = strings.TrimSpace(c.Long)
 	}

@@ -101,6 +101,14 @@ func (f *half) Accept(_ context.Context, answer string) error {
 	return nil
 }
 
+// RoundTrip implements engine.Link. It is that of the network, measured or not.
+func (f *half) RoundTrip() time.Duration {
+	if f.net.Path != nil {
+		return f.net.Path.RTT
+	}
+	return 2 * f.net.Delay
+}
+
 // streams makes both directions of a path. It needs the network's lock.
 func (n *Network) streams() (*stream, *stream) {
 	there := newWay(*n.Path, n.time(), n.Seed, n.ways)

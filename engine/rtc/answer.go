@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/pion/datachannel"
-	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
@@ -58,23 +57,6 @@ const (
 	// maxCandidates bounds the addresses of a client, since each is probed from here.
 	maxCandidates = 64
 )
-
-// guestAPI is like that of answering links, and receives media: with reports, and
-// with requests for what was lost (RFC 4585).
-func guestAPI(settings webrtc.SettingEngine) (*webrtc.API, error) {
-	settings.SetSCTPMaxMessageSize(maxGuestMessage)
-	media := new(webrtc.MediaEngine)
-	if err := media.RegisterDefaultCodecs(); err != nil {
-		return nil, fmt.Errorf("register codecs: %w", err)
-	}
-	interceptors := new(interceptor.Registry)
-	if err := webrtc.RegisterDefaultInterceptors(media, interceptors); err != nil {
-		return nil, fmt.Errorf("register interceptors: %w", err)
-	}
-	return webrtc.NewAPI(
-		webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors),
-	), nil
-}
 
 // Guest answers the offer of a client. Of its data channels the one with the label
 // is taken, others are closed. The caller closes the guest; on error there is none,

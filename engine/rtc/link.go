@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
@@ -23,9 +24,12 @@ type link struct {
 	pc        *webrtc.PeerConnection
 	h         engine.LinkHandler
 
+	media media
+
 	mu     sync.Mutex
 	dc     *datachannel.DataChannel // once open
 	ended  bool
+	stage  string // when it ended
 	reason error
 }
 
@@ -47,14 +51,14 @@ func (l *link) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return l.gather(ctx, sdp)
+	answer, err := l.gather(ctx, sdp)
+	return sendOnly(answer), err
 }
 
-// decline turns down the media of an offer: its answer then says inactive, and
-// the browser neither sends nor waits.
+// decline turns down the media of an offer, but for sections that we send in.
 func (l *link) decline() error {
 	for _, t := range l.pc.GetTransceivers() {
-		if t.Direction() != webrtc.RTPTransceiverDirectionInactive {
+		if t.Sender() == nil && t.Direction() != webrtc.RTPTransceiverDirectionInactive {
 			if err := t.Stop(); err != nil {
 				return fmt.Errorf("decline media: %w", err)
 			}
@@ -213,6 +217,16 @@ func (l *link) Buffered() int {
 	return int(dc.BufferedAmount())
 }
 
+// RoundTrip implements engine.Link. It is that of the last connectivity check (RFC
+// 7675), of which there is one every few seconds, so that it is new on an idle link too.
+func (l *link) RoundTrip() time.Duration {
+	pair, ok := l.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	return time.Duration(pair.CurrentRoundTripTime * float64(time.Second))
+}
+
 // WakeAt implements engine.Link.
 func (l *link) WakeAt(buffered int) {
 	l.mu.Lock()
@@ -237,7 +251,7 @@ func (l *link) end(reason error) {
 		l.mu.Unlock()
 		return
 	}
-	l.ended, l.reason = true, reason
+	l.ended, l.reason, l.stage = true, reason, l.stageNow()
 	reading := l.dc != nil
 	l.transport.wg.Add(1)
 	l.mu.Unlock()
@@ -248,6 +262,30 @@ func (l *link) end(reason error) {
 			l.h.LinkClosed(reason)
 		}
 	}()
+}
+
+// Stage implements engine.Staged.
+func (l *link) Stage() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return l.stage
+	}
+	return l.stageNow()
+}
+
+// stageNow needs the lock.
+func (l *link) stageNow() string {
+	dtls := l.pc.SCTP().Transport()
+	switch {
+	case l.dc != nil:
+		return "open"
+	case dtls.State() == webrtc.DTLSTransportStateConnected:
+		return "channel"
+	case dtls.State() == webrtc.DTLSTransportStateConnecting:
+		return "dtls"
+	}
+	return "ice"
 }
 
 // discard closes a link that the handler was not told of.

@@ -277,13 +277,19 @@ func TestPublicIPsAreOfferedToo(t *testing.T) {
 // browser is a bare peer connection, as at the other end of the wire.
 func browser(t *testing.T) *webrtc.PeerConnection {
 	t.Helper()
-	var s webrtc.SettingEngine
-	s.SetIncludeLoopbackCandidate(true)
-	s.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	media := new(webrtc.MediaEngine)
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
+	return browserWith(t, media)
+}
+
+// browserWith is browser with other codecs than the usual.
+func browserWith(t *testing.T, media *webrtc.MediaEngine) *webrtc.PeerConnection {
+	t.Helper()
+	var s webrtc.SettingEngine
+	s.SetIncludeLoopbackCandidate(true)
+	s.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)

@@ -154,19 +154,15 @@ func open(cfg Config, network transport.Net, sockets []net.PacketConn) (*Transpo
 		return nil, fmt.Errorf("use public ips %v: %w", cfg.PublicIPs, err)
 	}
 	settings.SetICEUDPMux(t.mux)
-	// Codecs are registered so that media which a browser offers can be
-	// answered; see link.decline.
-	media := new(webrtc.MediaEngine)
-	if err := media.RegisterDefaultCodecs(); err != nil {
-		t.mux.Close()
-		return nil, fmt.Errorf("register codecs: %w", err)
-	}
-	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media))
-	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own, network)), webrtc.WithMediaEngine(media))
-	if t.hosting, err = guestAPI(settings); err != nil {
+	media, interceptors, err := mediaOptions()
+	if err != nil {
 		t.mux.Close()
 		return nil, err
 	}
+	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), media, interceptors)
+	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own, network)), media, interceptors)
+	settings.SetSCTPMaxMessageSize(maxGuestMessage)
+	t.hosting = webrtc.NewAPI(webrtc.WithSettingEngine(settings), media, interceptors)
 	return t, nil
 }
 

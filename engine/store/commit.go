@@ -75,6 +75,11 @@ func (s *Store) write(group []write) error {
 			return nil
 		})
 	})
+	if err == nil {
+		s.commits.Add(1)
+	} else {
+		s.failed.Add(1)
+	}
 	switch {
 	case noRoom(err):
 		return fmt.Errorf("store: commit to %s: %w: %w", s.db.Path(), ErrFull, err)

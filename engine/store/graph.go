@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -48,9 +49,10 @@ type Graph struct {
 	drops    map[string]uint64 // removals to forget: id → Seq
 	sweeping bool
 	commits  uint64
-	changed  chan struct{} // closed with every commit, be it a failed one
-	full     error         // of the last commit, if it found no room
-	err      error         // the first commit that failed for good, or ErrClosed
+	total    *atomic.Uint64 // commits of several graphs; nil: nobody counts
+	changed  chan struct{}  // closed with every commit, be it a failed one
+	full     error          // of the last commit, if it found no room
+	err      error          // the first commit that failed for good, or ErrClosed
 }
 
 // GraphStats are figures of a [Graph], as the disk has it.
@@ -261,6 +263,13 @@ func (g *Graph) SetBounds(bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.bound = bytes
+}
+
+// Count has the commits from now on be counted in total too.
+func (g *Graph) Count(total *atomic.Uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.total = total
 }
 
 // Stats returns the graph's figures.

@@ -80,6 +80,9 @@ func (g *Graph) commit() error {
 	g.disk = now
 	g.growth -= group.growth
 	g.commits++
+	if g.total != nil {
+		g.total.Add(1)
+	}
 	for id, record := range group.records {
 		g.pending -= len(id) + len(record)
 	}

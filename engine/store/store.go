@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -44,9 +45,23 @@ type Store struct {
 	done   sync.WaitGroup
 	close  sync.Once
 
+	commits, failed atomic.Uint64
+
 	mu  sync.Mutex
 	err error // the first commit that failed for good, or ErrClosed
 }
+
+// Stats are a store's totals since it was opened.
+type Stats struct {
+	Commits uint64 // on the disk; many callers share one
+	Failed  uint64 // for want of room, or for good
+}
+
+// Stats returns the store's totals.
+func (s *Store) Stats() Stats { return Stats{s.commits.Load(), s.failed.Load()} }
+
+// Err tells why nothing more is taken until the store is opened anew; nil if it is.
+func (s *Store) Err() error { return s.failure() }
 
 // Open opens the store in the file path, or makes it. It waits up to 5 s for
 // another process to close it, then returns [ErrInUse]. A file that is damaged, or

@@ -1,6 +1,6 @@
 // A link: one RTCPeerConnection and its data channel, alive as long as the other side answers.
 
-import { Assembler, signal } from './frame.js'
+import { Assembler, encode, signal } from './frame.js'
 
 const GATHER = 5000
 const TICK = 5000
@@ -9,7 +9,8 @@ const NO_ANSWER = 25_000
 const HIGH_WATER = 65_535
 
 /**
- * Link calls onOpen, onFrame({name, progress, meta, data?}), onPong and onClose (once) of its owner.
+ * Link calls onOpen, onFrame({name, progress, meta, data?}), onPong, onStream(stream, meta?) for each track,
+ * and onClose (once) of its owner.
  * `ended` is true from the moment on that it closes.
  */
 export class Link {
@@ -22,10 +23,18 @@ export class Link {
   #heard = 0
   #asked = 0
   #watchdog
+  #signals = 0
+  #negotiating = Promise.resolve()
+  #dialed = false // the link's offer is ours
+  #meta // of the next stream
 
   constructor(iceServers, owner) {
     this.#owner = owner
     this.pc = new RTCPeerConnection({ iceServers })
+    this.pc.ontrack = ({ streams: [stream] }) => {
+      owner.onStream(stream, this.#meta)
+      this.#meta = undefined
+    }
     this.pc.onconnectionstatechange = () => {
       if (['disconnected', 'failed', 'closed'].includes(this.pc.connectionState)) this.close()
     }
@@ -33,6 +42,7 @@ export class Link {
 
   /** offer makes the data channel and returns the SDP to send. */
   async offer() {
+    this.#dialed = true
     this.#adopt(this.pc.createDataChannel('data'))
     await this.pc.setLocalDescription()
     return this.#gathered()
@@ -104,7 +114,28 @@ export class Link {
     if (frame.name === '@_ping') this.now('@_pong')
     else if (frame.name === '@_pong') this.#owner.onPong()
     else if (frame.name === '@_leave') this.close()
+    else if (frame.name === '@_stream' || frame.name === '@_signal') this.#media(frame)
     else this.#owner.onFrame(frame)
+  }
+
+  // What is said of media comes in order, and is heeded so.
+  #media({ name, data }) {
+    if (!data) return
+    this.#negotiating = this.#negotiating
+      .then(data)
+      .then(value => (name === '@_stream' ? void (this.#meta = value) : this.#renegotiate(value)))
+      .catch(error => console.warn(`${name}: ${error.message}`))
+  }
+
+  /** A peer answers what it is offered. In a glare the offer of who made the link's stands. */
+  async #renegotiate({ type, sdp }) {
+    if (!sdp.includes('a=rtpmap')) return
+    if (type === 'answer') return this.accept(sdp)
+    if (this.pc.signalingState !== 'stable' && this.#dialed) return
+    await this.pc.setRemoteDescription({ type, sdp })
+    await this.pc.setLocalDescription()
+    const answer = { type: 'answer', sdp: await this.#gathered() }
+    await this.send(await encode('@_signal', this.#signals++ & 255, answer))
   }
 
   #watch() {

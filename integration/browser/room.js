@@ -172,6 +172,7 @@ export class Room {
         this.#emit('peer:leave', peer)
       },
       onPong: () => this.#pings.get(peer)?.shift()?.(),
+      onStream: (stream, meta) => this.#emit('stream:add', stream, peer, meta),
       onFrame: frame => {
         const channel = this.#channels.get(frame.name)
         if (channel) channel.receive(frame, peer)

@@ -18,15 +18,24 @@ const FLAGS = [
 const NO_STUN = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE 192.0.2.1, EXCLUDE *.local'
 const NO_MDNS = '--disable-features=WebRtcHideLocalIpsWithMdns'
 
+const CAMERA = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']
+
 /**
- * launch starts Chromium. With mdns, it hides local addresses from the other side, as users have it.
- * executable starts it elsewhere; pages of the origins in `secure` have what others have by HTTPS only.
+ * launch starts Chromium. With mdns, it hides local addresses from the other side, as users have it; with
+ * camera, it has one, and a microphone, that it asks nobody for. executable starts it elsewhere; pages of the
+ * origins in `secure` have what others have by HTTPS only.
  */
-export const launch = ({ mdns = false, executable = CHROMIUM, secure = [] } = {}) =>
+export const launch = ({ mdns = false, camera = false, executable = CHROMIUM, secure = [] } = {}) =>
   chromium.launch({
     executablePath: executable,
     chromiumSandbox: false,
-    args: [...FLAGS, NO_STUN, ...(mdns ? [] : [NO_MDNS]), ...secure.map(origin => `--unsafely-treat-insecure-origin-as-secure=${origin}`)],
+    args: [
+      ...FLAGS,
+      NO_STUN,
+      ...(mdns ? [] : [NO_MDNS]),
+      ...(camera ? CAMERA : []),
+      ...secure.map(origin => `--unsafely-treat-insecure-origin-as-secure=${origin}`),
+    ],
   })
 
 /** ready waits until a page can be asked. By the clock: a Chromium that paints nothing yet has no animation frames. */

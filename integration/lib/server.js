@@ -25,7 +25,7 @@ export class Server {
   #log
   #process
 
-  /** prepare writes a Caddyfile; rooms maps names to {password?, memory?, cells?}. */
+  /** prepare writes a Caddyfile; rooms maps names to {password?, memory?, cells?, identity?}. */
   static async prepare(name, rooms) {
     const server = await Server.#create(name, nextPort++)
     server.#config = path.join(server.#folder, 'Caddyfile')
@@ -148,7 +148,7 @@ ${Object.entries(rooms).map(roomBlock).join('\n')}
 }
 `
 
-const roomBlock = ([name, { password, memory, cells }]) => {
-  const lines = [...(password ? [`password "${password}"`] : []), ...(memory ? ['memory', 'anonymous write'] : []), ...(cells ? [`cells ${cells}`] : [])]
+const roomBlock = ([name, { password, memory, cells, identity }]) => {
+  const lines = [...(password ? [`password "${password}"`] : []), ...(memory ? ['memory', 'anonymous write'] : []), ...(cells ? [`cells ${cells}`] : []), ...(identity ? [`identity ${identity}`] : [])]
   return `\t\troom ${name}${lines.length ? ` {\n\t\t\t${lines.join('\n\t\t\t')}\n\t\t}` : ''}`
 }

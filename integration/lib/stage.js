@@ -14,7 +14,7 @@ export const kind = process.env.GENOSDB_DIST ? 'genosdb' : 'peer'
  * stage starts a server with the given rooms (without any, the example's) and a browser, for all tests
  * of a file. caddyfile writes one of the scenario's own.
  */
-export function stage(name, { rooms = { demo: {} }, caddyfile, mdns = false } = {}) {
+export function stage(name, { rooms = { demo: {} }, caddyfile, mdns = false, camera = false } = {}) {
   const stage = {
     server: null,
 
@@ -33,7 +33,7 @@ export function stage(name, { rooms = { demo: {} }, caddyfile, mdns = false } = 
     if (caddyfile) stage.server = await Server.configured(name, caddyfile)
     else stage.server = await (rooms ? Server.prepare(name, rooms) : Server.example(name))
     stage.site = await serve()
-    stage.browser = await launch({ mdns })
+    stage.browser = await launch({ mdns, camera })
     await stage.server.start()
   })
   after(async () => {

@@ -1,13 +1,14 @@
 // What a test asks of a page, whatever gdb it runs: join, send, and a log of all that it was told.
 
 import { calls as graph } from './graph.js'
+import { calls as media, show } from './media.js'
 import { listen, calls as mesh } from './mesh.js'
 import { calls as traffic } from './traffic.js'
 import { fingerprint, make } from './value.js'
 
 /** install answers window.ask(call, ...args); more are calls of a special page. */
 export function install(gdb, more = {}) {
-  const log = { events: [], messages: [], progress: [], changes: [], mesh: [] }
+  const log = { events: [], messages: [], progress: [], changes: [], mesh: [], streams: [] }
   let db, room
 
   const calls = {
@@ -21,6 +22,7 @@ export function install(gdb, more = {}) {
           log.events.push({ event, peer, type, after: performance.now() - joined }),
         )
       }
+      room.on('stream:add', (stream, peer, meta = null) => show(log.streams, stream, peer, meta))
       for (const name of channels) {
         const channel = room.channel(name)
         channel.on('message', (data, from, meta = null) =>
@@ -43,6 +45,7 @@ export function install(gdb, more = {}) {
     leave: () => room.leave(),
     ...graph(() => db, log.changes),
     ...mesh(() => room),
+    ...media(log.streams),
     ...traffic(() => room),
     ...more,
   }

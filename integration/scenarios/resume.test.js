@@ -7,6 +7,7 @@ import { check } from '../lib/check.js'
 import { Gate } from '../lib/gate.js'
 import { Page, ready } from '../lib/page.js'
 import { meet, told } from '../lib/presence.js'
+import { settle } from '../lib/settle.js'
 import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 import { fingerprint, make } from '../pages/value.js'
@@ -27,22 +28,6 @@ async function company(gate) {
   await meet([page, ...clients])
   for (const client of clients) await client.ask('start', { rate: 50, share: 2, few: clients.map(({ id }) => id).filter(id => id !== client.id) })
   return { page, clients }
-}
-
-/** Stops the traffic, and fails if anything of it was lost, doubled or out of order. */
-async function settle(clients) {
-  const sent = []
-  for (const client of clients) sent.push(await client.ask('stop'))
-  for (const [at, client] of clients.entries()) {
-    const other = 1 - at
-    const report = await until(`${client.label} has heard all`, async () => {
-      const report = await client.ask('report')
-      return Object.entries(sent[other]).every(([channel, n]) => report.heard[channel][clients[other].label] === n) && report
-    }, 30_000)
-    assert.deepEqual(report.faults, [])
-    assert.equal(report.received, sent[other].all + sent[other].few)
-    assert.ok(report.received > 100, `only ${report.received}`)
-  }
 }
 
 async function over(t, what, interrupt) {

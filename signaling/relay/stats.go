@@ -1,6 +1,9 @@
 package relay
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats is a snapshot of a relay's counters. All but Connections and
 // Subscriptions count from its start.
@@ -13,6 +16,8 @@ type Stats struct {
 	Events EventStats `json:"events"`
 	// Verified counts the signatures that were checked, the relay's main cost.
 	Verified uint64 `json:"verified"`
+	// VerifyTime is what these took together.
+	VerifyTime time.Duration `json:"verify_time"`
 
 	// Deliveries counts the events queued for subscriptions.
 	Deliveries uint64 `json:"deliveries"`
@@ -75,6 +80,7 @@ func (r *Relay) Stats() Stats {
 		Subscriptions:    int(c.subscriptions.Load()),
 		Opened:           c.opened.Load(),
 		Verified:         r.verifier.checked.Load(),
+		VerifyTime:       time.Duration(r.verifier.took.Load()),
 		Deliveries:       c.deliveries.Load(),
 		DroppedAnnounces: c.droppedAnnounces.Load(),
 		DroppedEvents:    c.droppedEvents.Load(),

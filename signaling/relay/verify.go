@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nbd-wtf/go-nostr"
@@ -20,6 +21,7 @@ import (
 type verifier struct {
 	slots   chan struct{}
 	checked atomic.Uint64 // signatures
+	took    atomic.Int64  // for these, in nanoseconds
 	authors authors
 	known   *lru.Cache[[32]byte, struct{}]
 
@@ -73,9 +75,11 @@ func (v *verifier) verify(ev *nostr.Event) (fresh bool, err error) {
 
 	v.slots <- struct{}{}
 	v.checked.Add(1)
+	began := time.Now()
 	if !v.authors.signed(ev) {
 		f.err = errForged
 	}
+	v.took.Add(int64(time.Since(began)))
 	<-v.slots
 	if f.err == nil {
 		fresh = v.remember(ev.ID)

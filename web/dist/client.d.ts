@@ -4,7 +4,17 @@ export interface JoinOptions {
     password?: string;
     /** A token, where the server wants one; a function is asked for it at each connect. */
     token?: string | (() => string | Promise<string>);
-    /** The encoding on the wire. `msgpack` (default) carries bytes as they are; `json` can be read in the browser's network panel. */
+    /**
+     * What carries the messages. `websocket` (default) goes wherever HTTP does. `webrtc` is a data channel over
+     * UDP, where a lost packet holds up little. `auto` is WebRTC where it opens within 5 s, and a WebSocket where it
+     * does not: then WebRTC is tried again now and then, and the session moves over when it opens, with nothing
+     * lost; when UDP is blocked later it goes on over a WebSocket. Over WebRTC a message has 64 KiB at most, data and
+     * meta, where a WebSocket takes 2 MiB: more goes as a transfer, which messages may overtake, and on an
+     * encrypted channel is refused with `too_large`, as is a request to the graph of more than 128 KiB. Node and
+     * workers have no WebRTC: `auto` is a WebSocket there, `webrtc` is refused with `unsupported`.
+     */
+    transport?: 'auto' | 'webrtc' | 'websocket';
+    /** The encoding on the wire. `msgpack` (default) carries bytes as they are; `json` can be read in the browser's network panel, and goes over WebSockets only. */
     protocol?: 'msgpack' | 'json';
     /** How long to try for the first connection, in milliseconds. Default 10,000. */
     timeout?: number;
@@ -40,7 +50,7 @@ export interface RoomError extends Error {
      *   was changed or repeated under another name on the way; or an encrypted send of the page before
      *   this one (`persist`) is not sent, since others know us by another id now
      * - `insecure_context`: encryption is wanted on a page that is neither of https nor of localhost
-     * - `unsupported`: {@link Database.map} was asked for something that it cannot do
+     * - `unsupported`: {@link Database.map} was asked for something that it cannot do, or there is no WebRTC here
      * - `left`: the room was left
      */
     readonly code: string;
@@ -65,7 +75,7 @@ export interface Undelivered {
 }
 /** The end of a connection. */
 export interface Closing {
-    /** The WebSocket's close code, 1006 where the connection was lost without one. */
+    /** The close code (docs/gateway.md, 'The end'), 1006 where the connection was lost without one. */
     code: number;
     /** The server's reason, for people; may be empty. */
     reason: string;
@@ -119,6 +129,8 @@ export type RoomState =
     readonly status: 'connecting';
 } | {
     readonly status: 'open';
+    /** What carries the messages. The event comes again when the session has moved to another. */
+    readonly transport: 'webrtc' | 'websocket';
 }
 /**
  * The connection was lost. The client dials again after 0.5 s, then twice as long each time up to 30 s,

@@ -18,6 +18,11 @@ export function roomAddress(base: string | URL | null, room: string): URL {
   return new URL(`${scheme}//${url.host}${url.pathname.replace(/\/$/, '')}/rooms/${encodeURIComponent(room)}/ws`)
 }
 
+/** Where an offer of WebRTC for the same room is posted. */
+export function offerAddress(address: URL): URL {
+  return new URL(httpAddress(address).replace(/ws$/, 'whip'))
+}
+
 /** The same place over HTTP, where a refusal can be read. */
 export function httpAddress(address: URL): string {
   return address.href.replace(/^ws/, 'http')

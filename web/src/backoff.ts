@@ -1,13 +1,10 @@
 import { onWake } from './wake.ts'
 
-const shortest = 500
-const longest = 30_000
-
 /**
  * How long to wait after so many failures in a row, in milliseconds: from 0.5 s, doubling, at
  * most 30 s. Half of it is random, so that the clients of a restarted server do not return at once.
  */
-export function backoff(failures: number): number {
+export function backoff(failures: number, shortest = 500, longest = 30_000): number {
   const most = Math.min(longest, shortest * 2 ** failures)
   return Math.ceil(most / 2 + (Math.random() * most) / 2)
 }

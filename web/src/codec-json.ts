@@ -32,7 +32,7 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function toBase64(bytes: Uint8Array): string {
+export function toBase64(bytes: Uint8Array): string {
   let binary = ''
   // In pieces, because a call takes a bounded number of arguments.
   for (let at = 0; at < bytes.length; at += 0x8000) {

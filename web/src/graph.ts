@@ -4,7 +4,7 @@ import { guarded } from './emitter.ts'
 import { Failure } from './error.ts'
 import type { GraphMessage, NodeMessage, WatchMessage } from './message.ts'
 import { jsonText, sizeOf } from './payload.ts'
-import { frameLimit, type Sending } from './sends.ts'
+import type { Sending } from './sends.ts'
 
 const most = 64 // requests under way; the server would read no more of us
 const capacity = 16 * 1024 * 1024 // bytes of all that wait
@@ -125,7 +125,7 @@ export class RoomGraph implements Graph {
       const id = this.nextId()
       const frame = room.codec.encode({ ...message, id } as GraphMessage)
       const size = sizeOf(frame)
-      if (size > frameLimit(room)) throw new Failure('too_large', `${message.op}: ${size} bytes, the server takes at most ${frameLimit(room)}`)
+      if (size > room.longest) throw new Failure('too_large', `${message.op}: ${size} bytes, the server takes at most ${room.longest}`)
       if (this.bytes + size > capacity || this.requests.size >= longest) {
         throw new Failure('queue_full', `${message.op}: ${this.requests.size} requests with ${this.bytes} bytes wait for the server already`)
       }

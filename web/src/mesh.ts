@@ -71,6 +71,14 @@ export class RoomMesh implements Mesh {
     return asking !== undefined
   }
 
+  /** There is a new connection: what is not answered is asked again. */
+  proceed(): void {
+    for (const [id, { found }] of this.asked) {
+      found.clear()
+      this.room.link!.say({ op: 'mesh', id })
+    }
+  }
+
   /** No answer can come any more. */
   close(): void {
     for (const id of [...this.asked.keys()]) this.refused(id, new Failure('disconnected', 'mesh: the connection was lost'))

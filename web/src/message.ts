@@ -142,6 +142,13 @@ export interface WatchMessage {
   seq?: number
 }
 
+/** A connection without close codes of its own is about to be closed. */
+export interface EndMessage {
+  op: 'end'
+  code: number
+  reason?: string
+}
+
 interface Role {
   cellId: string
   isBridge: boolean

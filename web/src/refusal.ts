@@ -1,7 +1,7 @@
 import { httpAddress } from './address.ts'
 import { Failure } from './error.ts'
 
-/** Why a WebSocket was not opened, as far as the server tells. */
+/** Why a connection was not opened, as far as the server tells. */
 export interface Refusal {
   /** Set if another try is pointless. */
   error?: Failure
@@ -23,6 +23,11 @@ export async function refusal(address: URL, signal: AbortSignal): Promise<Refusa
   } catch {
     return { text: 'the server cannot be reached', wait: 0 }
   }
+  return judge(response)
+}
+
+/** What an answer means that is none. */
+export async function judge(response: Response): Promise<Refusal> {
   const problem = await response.json().catch(() => ({})) // RFC 9457
   const text = String(problem?.detail ?? problem?.title ?? `HTTP status ${response.status}`)
   const wait = Math.min(Number(response.headers.get('Retry-After')) * 1000 || 0, 60_000)

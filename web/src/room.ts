@@ -2,7 +2,7 @@ import { backoff, pause } from './backoff.ts'
 import { meshChannel, RoomChannel } from './channel.ts'
 import type { ChannelOptions, JoinOptions, Peer, Room, RoomEvents, RoomState } from './client.ts'
 import { codecs, type Codec } from './codec.ts'
-import { Connection, verdict, type Ending } from './connection.ts'
+import { Connection, verdict, type Ending, type Listener } from './connection.ts'
 import { Emitter } from './emitter.ts'
 import { Secret } from './encryption.ts'
 import { ended, Failure } from './error.ts'
@@ -14,9 +14,11 @@ import { refusal } from './refusal.ts'
 import { Sends, type Sending } from './sends.ts'
 import { Session } from './session.ts'
 import { TicketStore, watchPage } from './ticket.ts'
-import { tokenOf } from './token.ts'
+import { authorizationOf, tokenOf } from './token.ts'
 import { Receiver } from './transfer/receiver.ts'
 import { Sender } from './transfer/sender.ts'
+import type { Transport } from './transport.ts'
+import { Transports } from './transports.ts'
 import { onWake } from './wake.ts'
 
 const patience = 10_000
@@ -50,14 +52,18 @@ export class JoinedRoom implements Room, Sending {
   readonly graph = new RoomGraph(this, this.nextId)
   readonly mesh: RoomMesh
 
+  private readonly transports: Transports
   private current?: Connection // the connection that is dialled or open
+  private over!: (ending: Ending) => void // of it
+  private token: string | undefined // that was asked for last
   link?: Connection | undefined // the same, once it was welcomed
   limits!: Limits // since the first welcome
+  longest = 0
 
   private held?: (() => void)[] | undefined = [] // what is told when the application had a chance to listen
   stopped?: Failure // why there will be no further connection
   private readonly stopping = new AbortController()
-  private readonly over: Promise<void>
+  private readonly closed: Promise<void>
   private readonly deadline: ReturnType<typeof setTimeout> // of the first welcome
   private trouble = 'no answer'
 
@@ -71,6 +77,7 @@ export class JoinedRoom implements Room, Sending {
     const protocol = options.protocol ?? 'msgpack'
     if (!codecs[protocol]) throw new TypeError(`protocol ${protocol}: msgpack and json are known`)
     this.codec = codecs[protocol]
+    this.transports = new Transports(options, address, this.codec)
     const tickets = new TicketStore(`genosrtc ${address}`)
     const ticket = options.persist ? tickets.take() : undefined
     this.session = new Session(ticket, (message) => this.say(message))
@@ -100,7 +107,7 @@ export class JoinedRoom implements Room, Sending {
       keep() // what was begun before goes on from the next try
       this.stop(new Failure('timeout', `room ${name} at ${address}: not joined within ${timeout / 1000} s: ${this.trouble}`))
     }, timeout)
-    this.over = this.run().then(() => {
+    this.closed = this.run().then(() => {
       unwatch()
       sleep()
       failed(this.stopped!) // without effect if we had joined
@@ -138,12 +145,12 @@ export class JoinedRoom implements Room, Sending {
     const left = new Failure('left', 'the room was left')
     if (!link || this.stopped) {
       this.stop(left)
-      return this.over
+      return this.closed
     }
     this.stopped = left
     link.say({ op: 'leave' })
-    const timer = setTimeout(() => link.cut('left'), farewell)
-    return this.over.then(() => clearTimeout(timer))
+    const timer = setTimeout(() => this.current?.cut('left'), farewell)
+    return this.closed.then(() => clearTimeout(timer))
   }
 
   // Dials again and again, until there is a reason to stop.
@@ -153,6 +160,7 @@ export class JoinedRoom implements Room, Sending {
       const began = performance.now()
       try {
         ending = await this.converse()
+        if (this.transports.ended(ending.opened)) continue
       } catch (error) {
         this.refused(new Failure('refused', (error as Error).message)) // such as ws: from a page of https:
         break
@@ -163,7 +171,7 @@ export class JoinedRoom implements Room, Sending {
           this.refused(verdict(ending))
           this.trouble = ending.complaint?.message || ending.reason || 'the connection was lost'
         } else {
-          const why = await refusal(this.address, this.stopping.signal)
+          const why = ending.refusal ?? (await refusal(this.address, this.stopping.signal))
           this.refused(why.error)
           this.trouble = why.text
           wait = why.wait
@@ -183,31 +191,55 @@ export class JoinedRoom implements Room, Sending {
     this.down(ending, { status: 'closed', error: this.stopped! })
   }
 
-  // One connection, from dialling to its end.
+  // One connection, or several that the session moves to, from dialling to its end.
   private async converse(): Promise<Ending> {
-    let token: string | undefined
+    let authorization: string | undefined
     try {
-      token = await tokenOf(this.options.token, this.stopping.signal)
+      authorization = await this.authorize()
     } catch (error) {
       return { code: 1006, reason: `no token: ${(error as Error).message}`, opened: true }
     }
     if (this.stopped) return { code: 1006, reason: '', opened: true }
     return new Promise((resolve) => {
-      const hello = this.session.hello(token, this.options.password, this.options.history)
-      const connection = new Connection(this.address, hello, this.codec, {
-        welcomed: (welcome) => this.welcomed(connection, welcome),
-        received: (message, size) => this.tell(() => this.handle(message, size)),
-        ended: resolve,
-      })
-      this.current = connection
+      this.over = resolve
+      this.greet(this.transports.dial(authorization))
     })
   }
 
+  private readonly authorize = async () => {
+    const { token, password } = this.options
+    this.token = await tokenOf(token, this.stopping.signal)
+    return authorizationOf(this.token, password)
+  }
+
+  // The connection before it, if one has the session, serves until the server has welcomed this one.
+  private greet(transport: Transport, before?: Connection): void {
+    const hello = this.session.hello(this.token, this.options.password, this.options.history)
+    const listener: Listener = {
+      welcomed: (welcome) => this.welcomed(connection, welcome),
+      received: (message, size) => this.tell(() => this.handle(message, size)),
+      ended: (ending) => this.current === connection && this.over(ending),
+    }
+    const connection = (this.current = new Connection(transport, hello, this.codec, listener, before))
+  }
+
+  // A better transport has opened.
+  private readonly move = (transport: Transport) => {
+    if (!this.link || this.link !== this.current || this.stopped) return transport.close()
+    this.greet(transport, this.link)
+  }
+
   private welcomed(connection: Connection, welcome: Welcome): void {
+    if (this.stopped) return connection.say({ op: 'leave' })
     const lost = this.session.welcomed(welcome)
-    const first = this.state.status === 'connecting'
+    const { status } = this.state
+    const { kind } = connection.transport
     this.link = connection
     this.limits = welcome.limits
+    // The server's read limit (docs/gateway.md, 1009). What was begun over a WebSocket may be as long over WebRTC.
+    this.longest = Math.max(2 * this.limits.message, kind === 'webrtc' ? this.longest : 0)
+    this.sender.suspend() // if the session has moved
+    this.receiver.suspend()
     clearTimeout(this.deadline)
     if (lost !== undefined) {
       this.tell(() => this.events.emit('session:lost', lost))
@@ -220,11 +252,11 @@ export class JoinedRoom implements Room, Sending {
     this.identity = welcome.identity
     const present = new Set(welcome.peers.map(({ peer }) => peer))
     this.part((peer) => !present.has(peer))
-    this.enter({ status: 'open' })
-    if (first) {
+    this.enter({ status: 'open', transport: kind })
+    if (status === 'connecting') {
       this.joined(this)
       setTimeout(() => this.release())
-    } else {
+    } else if (status !== 'open' || lost !== undefined) {
       this.events.emit('open', this.id)
     }
     for (const { peer, type } of welcome.peers) {
@@ -234,6 +266,8 @@ export class JoinedRoom implements Room, Sending {
     }
     this.sends.proceed(welcome)
     this.graph.proceed()
+    this.mesh.proceed()
+    this.transports.welcomed(connection.transport, this.authorize, this.move)
   }
 
   private handle(message: ServerMessage, size: number): void {
@@ -347,6 +381,7 @@ export class JoinedRoom implements Room, Sending {
   // The connection is gone, and everything that lives with it; at last also what would outlive it.
   private down({ code, reason }: Ending, state: RoomState): void {
     const error = state.status === 'closed' ? state.error : undefined
+    this.link?.cut(reason) // if the session was about to move
     this.release()
     this.link = undefined
     this.pings.close('disconnected')

@@ -20,6 +20,8 @@ export interface Sending {
   readonly meshId: string
   readonly codec: Codec
   readonly limits: Limits
+  /** Bytes that a message on the wire may have. */
+  readonly longest: number
   /** The connection, once it was welcomed. */
   readonly link?: Connection | undefined
   /** Why nothing can be sent any more. */
@@ -58,7 +60,7 @@ export class Sends {
       room.codec.encode({ op: 'send', seq, channel, data, ...beside, ...(secret && { meta: undefined }), progress: onProgress && true })
     const frame = whole && !secret && !(raw instanceof Blob) ? encode(data) : undefined
     // JSON may be many times as long as what it says.
-    if (!whole || (frame && sizeOf(frame) > frameLimit(room))) {
+    if (!whole || (frame && sizeOf(frame) > room.longest)) {
       const blob = raw instanceof Blob ? raw : new Blob([raw as BlobPart])
       return this.sender.send({ kind, blob, ...beside, reach }, signal)
     }
@@ -140,11 +142,6 @@ export class Sends {
 
   private flush(): void {
     const { link } = this.room
-    if (link) this.outbox.flush((frame) => link.write(frame), frameLimit(this.room))
+    if (link) this.outbox.flush((frame) => link.write(frame), this.room.longest)
   }
-}
-
-/** The server's read limit (docs/gateway.md, 1009). */
-export function frameLimit({ limits }: { readonly limits: Limits }): number {
-  return 2 * limits.message
 }

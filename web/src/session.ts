@@ -11,6 +11,7 @@ export class Session {
   private received: number // the highest seq of a message that was taken
   private opening = new Set<number>() // the seqs of those that are being decrypted, ascending
   private acknowledged: number
+  private greeted = 0 // what the last hello has acknowledged
   private messages = 0 // that were delivered and not acknowledged
   private bytes = 0
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -35,6 +36,7 @@ export class Session {
   }
 
   hello(token: string | undefined, password: string | undefined, history: number | undefined): Hello {
+    this.greeted = this.delivered
     return { op: 'hello', token, password, history, ...(this.token !== undefined && { resume: this.token, ack: this.delivered }) }
   }
 
@@ -47,8 +49,10 @@ export class Session {
     if (lost === 'unknown') {
       this.received = 0
       this.opening = new Set()
+      this.greeted = 0
     }
-    this.acknowledged = this.delivered
+    this.acknowledged = this.greeted
+    if (this.delivered > this.acknowledged) this.later() // of the connection before
     return lost
   }
 
@@ -74,7 +78,11 @@ export class Session {
   private count(size: number): void {
     this.bytes += size
     if (++this.messages >= ackEvery || this.bytes >= ackBytes) this.acknowledge()
-    else this.timer ??= setTimeout(() => this.acknowledge(), ackWithin)
+    else this.later()
+  }
+
+  private later(): void {
+    this.timer ??= setTimeout(() => this.acknowledge(), ackWithin)
   }
 
   private acknowledge(): void {

@@ -1,4 +1,5 @@
 import type { JoinOptions } from './client.ts'
+import { toBase64 } from './codec-json.ts'
 
 /** The token to greet the server with: a function is asked for it. Undefined without one, or when `signal` is aborted first. */
 export async function tokenOf(token: JoinOptions['token'], signal: AbortSignal): Promise<string | undefined> {
@@ -10,4 +11,10 @@ export async function tokenOf(token: JoinOptions['token'], signal: AbortSignal):
   } finally {
     asked.abort()
   }
+}
+
+/** The same as a header of HTTP (docs/gateway.md, 'Credentials'). */
+export function authorizationOf(token: string | undefined, password: string | undefined): string | undefined {
+  if (token !== undefined) return `Bearer ${token}`
+  return password === undefined ? undefined : `Basic ${toBase64(new TextEncoder().encode(`:${password}`))}`
 }

@@ -36,8 +36,8 @@ export function next(emitter, event, wanted = () => true) {
 }
 
 /** Waits until a condition holds. */
-export async function until(condition, what = String(condition)) {
-  const deadline = performance.now() + 5_000
+export async function until(condition, what = String(condition), timeout = 5_000) {
+  const deadline = performance.now() + timeout
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`never came true: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -33,7 +33,7 @@ test('a lost connection is resumed: same id, and nobody left', async (t) => {
   assert.deepEqual(room.getPeers(), { [superpeer]: { type: 'superpeer' } })
   await assert.rejects(room.ping(), { code: 'disconnected' })
   assert.deepEqual(await opened, [id])
-  assert.deepEqual(room.state, { status: 'open' })
+  assert.deepEqual(room.state, { status: 'open', transport: 'websocket' })
   await room.channel('chat').send('again')
   assert.deepEqual(lines, ['state reconnecting, waits', 'close for now', 'state reconnecting, tries', 'state open', `open ${id}`])
 })

@@ -1,14 +1,16 @@
 // A small server of the session protocol (docs/gateway.md) that lives in the test's process. It
 // is written from that page and shares nothing with the client but the MessagePack library.
 
+import { randomInt } from 'node:crypto'
 import { createServer, STATUS_CODES } from 'node:http'
 import { decode, encode } from '@msgpack/msgpack'
 import { WebSocketServer } from 'ws'
 import { Graph, GraphSession } from './graph.js'
+import { FarEnd } from './webrtc.js'
 import { Transfers } from './transfers.js'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-export const newId = (first = '0') => first + Array.from({ length: 19 }, () => alphabet[Math.floor(Math.random() * 62)]).join('')
+export const newId = (first = '0') => first + Array.from({ length: 19 }, () => alphabet[randomInt(62)]).join('')
 
 const codecs = {
   'genosrtc.v1.msgpack': { encode: (message) => encode(message), decode: (bytes) => decode(bytes) },
@@ -42,6 +44,9 @@ export class TestServer {
   rooms = new Map([['demo', {}]])
   peers = new Map() // id -> Session or FakePeer
   dials = [] // when each WebSocket was asked for
+  offers = [] // the requests for WebRTC
+  wires = new Map() // those that were answered, by their answers
+  udp = true // packets pass
   refusal = null // { status, headers, detail }: answers every request
   silent = false // no answer to anything
   holdAcks = false
@@ -66,7 +71,10 @@ export class TestServer {
   async listen(port) {
     this.sockets = new WebSocketServer({ noServer: true, handleProtocols: (names) => Object.keys(codecs).find((name) => names.has(name)) })
     this.http = createServer((request, response) => {
-      const { status, headers, detail } = this.refuses(request) ?? { status: 426, headers: {} }
+      const offered = request.method === 'POST'
+      if (offered) this.offers.push(request)
+      const { status, headers, detail } = this.refuses(request) ?? { status: offered ? 201 : 426, headers: {} }
+      if (status === 201) return response.writeHead(201, { 'Content-Type': 'application/sdp' }).end(this.answer(request))
       response.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers }).end(JSON.stringify({ status, detail }))
     })
     this.http.on('upgrade', (request, socket, head) => {
@@ -85,8 +93,16 @@ export class TestServer {
     await new Promise((resolve) => this.http.close(resolve))
   }
 
+  answer(request) {
+    const wire = new FarEnd(this)
+    const sdp = `answer ${this.port} ${this.wires.size}`
+    this.wires.set(sdp, wire)
+    greet(this, wire, this.roomOf(request))
+    return sdp
+  }
+
   roomOf(request) {
-    const [, name] = /^\/genosrtc\/rooms\/([^/]+)\/ws$/.exec(request.url) ?? []
+    const [, name] = /^\/genosrtc\/rooms\/([^/]+)\/(?:ws|whip)$/.exec(request.url) ?? []
     return name && decodeURIComponent(name)
   }
 
@@ -101,7 +117,7 @@ export class TestServer {
 
   /** Loses every socket, as a dying network does. */
   drop() {
-    for (const ws of this.sockets.clients) ws.terminate()
+    for (const one of [...this.sockets.clients, ...this.wires.values()]) one.terminate()
   }
 
   /** Forgets all sessions for that reason, and loses their sockets. */

@@ -6,6 +6,7 @@ export async function application(): Promise<void> {
   const room: Room = await join('/genosrtc', 'demo', {
     password: 'secret',
     protocol: 'json',
+    transport: 'websocket',
     timeout: 5_000,
     history: 100,
     persist: true,
@@ -18,6 +19,7 @@ export async function application(): Promise<void> {
   room.on('state', (state) => {
     if (state.status === 'reconnecting') console.log(state.attempt, state.next?.toFixed(), state.reason)
     else if (state.status === 'closed') console.log(state.error.code)
+    else if (state.status === 'open') console.log(state.transport === 'webrtc')
     else console.log(room.state.status)
   })
   room.on('close', ({ final, error }) => console.log(final, error?.code))
