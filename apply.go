@@ -15,7 +15,7 @@ var ErrClosed = errors.New("the server is closed")
 
 // Check tells whether Apply would take the configuration: whether it is valid
 // and changes nothing that cannot change while the server runs, which are UDP,
-// PublicIPs, STUN, Storage, RelayOpen, whether there is TURN, and its ports.
+// Interfaces, PublicIPs, STUN, Storage, RelayOpen, whether there is TURN, and its ports.
 func (s *Server) Check(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pion/stun/v4"
 
@@ -41,6 +42,9 @@ type Config struct {
 	// UDP is the address for WebRTC: a port, on all addresses of the machine
 	// or on the one given before the colon. Default ":3478".
 	UDP string
+	// Interfaces are those at whose addresses the UDP port is, where UDP names no
+	// address: names, or networks in CIDR notation. "0.0.0.0/0" is IPv4 only. Default: all.
+	Interfaces []string
 	// PublicIPs are addresses at which peers reach the UDP port beside the
 	// machine's own, as behind a 1:1 NAT. Default none.
 	PublicIPs []string
@@ -139,6 +143,14 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, validateUDP(c.UDP), c.TURN.validate())
+	if host, _, err := net.SplitHostPort(c.UDP); err == nil && host != "" && len(c.Interfaces) > 0 {
+		errs = append(errs, fmt.Errorf("interfaces are for a UDP address without a host, not for %q", c.UDP))
+	}
+	for _, name := range c.Interfaces {
+		if _, err := netip.ParsePrefix(name); name == "" || strings.Contains(name, "/") && err != nil {
+			errs = append(errs, fmt.Errorf("interface %q is neither a name nor a network such as 192.0.2.0/24", name))
+		}
+	}
 	for _, ip := range c.PublicIPs {
 		if addr, err := netip.ParseAddr(ip); err != nil || addr.Zone() != "" || addr.IsUnspecified() {
 			errs = append(errs, fmt.Errorf("public IP %q is not an IP address", ip))
@@ -200,6 +212,8 @@ func (c Config) checkFixed(next Config) error {
 	switch {
 	case next.UDP != c.UDP:
 		return fixed("the UDP address", c.UDP, next.UDP)
+	case !slices.Equal(next.Interfaces, c.Interfaces):
+		return fixed("the list of interfaces", c.Interfaces, next.Interfaces)
 	case !slices.Equal(next.PublicIPs, c.PublicIPs):
 		return fixed("the list of public IPs", c.PublicIPs, next.PublicIPs)
 	case !slices.Equal(next.STUN, c.STUN):

@@ -97,7 +97,7 @@ func (s *Server) start(cfg Config) (err error) {
 		}
 	}
 	s.transport, err = rtc.New(rtc.Config{
-		UDP: cfg.UDP, PublicIPs: cfg.PublicIPs, STUN: cfg.STUN,
+		UDP: cfg.UDP, Interfaces: cfg.Interfaces, PublicIPs: cfg.PublicIPs, STUN: cfg.STUN,
 		Logger: cfg.Logger.With("part", "rtc"),
 	})
 	if err != nil {

@@ -132,14 +132,6 @@ func (s *Server) iceServers(user string, until time.Time) []handler.ICEServer {
 	}
 }
 
-// TURNStats returns what the TURN server has and had to do; false if there is none.
-func (s *Server) TURNStats() (stats turn.Stats, ok bool) {
-	if s.turn == nil {
-		return turn.Stats{}, false
-	}
-	return s.turn.Stats(), true
-}
-
 // parseIPs parses addresses that were validated.
 func parseIPs(texts []string) []netip.Addr {
 	var ips []netip.Addr

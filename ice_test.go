@@ -88,7 +88,7 @@ func TestLinksThroughTURN(t *testing.T) {
 			}
 		})
 	}
-	if stats, ok := s.TURNStats(); !ok || stats.Created != 2 || stats.Sent == 0 || stats.Received == 0 {
+	if stats := s.Stats().TURN; stats.Created != 2 || stats.Sent == 0 || stats.Received == 0 {
 		t.Errorf("stats %+v", stats)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/genosrtc/caddy-genosrtc/handler"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/signaling/relay"
+	"github.com/genosrtc/caddy-genosrtc/turn"
 )
 
 // Stats are what a server holds now, and its totals since it was started.
@@ -19,6 +20,7 @@ type Stats struct {
 	Relay     relay.Stats   // the embedded one
 	Relays    []signaling.RelayStatus
 	Signaling signaling.Stats
+	TURN      turn.Stats  // zero where there is no TURN server
 	Store     store.Stats // of what outlives the process beside journals and graphs
 	Draining  bool
 	// EventsDropped counts events that Config.OnEvent was too slow for.
@@ -32,6 +34,9 @@ func (s *Server) Stats() Stats {
 		Engine: s.node.Stats(), Links: s.transport.Stats(), Sessions: s.handlers.stats(),
 		Relay: s.relay.Stats(), Relays: s.pool.Status(), Signaling: s.pool.Stats(),
 		Draining: s.Draining(), EventsDropped: s.events.lost(),
+	}
+	if s.turn != nil {
+		stats.TURN = s.turn.Stats()
 	}
 	if s.store != nil {
 		stats.Store = s.store.Stats()

@@ -38,13 +38,16 @@ func TestAnnotatedCaddyfile(t *testing.T) {
 
 	c := newCaddy(t)
 	t.Setenv("DOMAIN", "http://127.0.0.1:"+c.port)
-	t.Setenv("UDP", "127.0.0.1:0")
+	t.Setenv("UDP", ":0")
+	t.Setenv("TURN_SECRET", strings.Repeat("s", 16))
 	t.Setenv("STORAGE", c.storage)
 	t.Setenv("ROOM_PASSWORD", "geheim")
+	t.Setenv("TURN_SECRET", strings.Repeat("s", 16))
 	t.Setenv("JWT_KEY", strings.Repeat("k", 32))
 	t.Setenv("SCHEMA", writeFile(t, "{}"))
 	text := strings.Replace(string(raw), "{\n", "{\n\tadmin off\n\tpersist_config off\n", 1)
 	// Nothing leaves the machine.
+	text = strings.ReplaceAll(text, "interfaces 0.0.0.0/0 ::/0", "interfaces 127.0.0.0/8")
 	text = strings.ReplaceAll(text, "wss://relay.example wss://other.example/nostr", "ws://127.0.0.1:"+c.port+"/genosrtc/relay")
 	text = strings.ReplaceAll(text, "\t\tstun stun:stun.example:3478\n", "")
 	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)

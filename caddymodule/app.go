@@ -34,6 +34,11 @@ type App struct {
 	// Default: `:3478`.
 	UDP string `json:"udp,omitempty"`
 
+	// The network interfaces at whose addresses the UDP port is, where its address
+	// has no host: names, or networks in CIDR notation. `0.0.0.0/0` is IPv4 only. They
+	// cannot change on a reload. Default: all.
+	Interfaces []string `json:"interfaces,omitempty"`
+
 	// The IP addresses at which browsers reach the UDP port beside the
 	// machine's own, for example those that a cloud provider maps to it. They
 	// cannot change on a reload. Default: none.
@@ -116,6 +121,9 @@ func (a *App) config(repl *caddy.Replacer) (cfg genosrtc.Config, err error) {
 		return cfg, err
 	}
 	if cfg.UDP, err = expand(repl, "udp", a.UDP); err != nil {
+		return cfg, err
+	}
+	if cfg.Interfaces, err = expandAll(repl, "interfaces", a.Interfaces); err != nil {
 		return cfg, err
 	}
 	if cfg.PublicIPs, err = expandAll(repl, "public_ip", a.PublicIPs); err != nil {

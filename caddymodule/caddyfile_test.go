@@ -131,6 +131,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		"udp host name":         {global: "udp localhost:3478", want: `"localhost" is not an IP address`},
 		"udp port":              {global: "udp :70000", want: `"70000" is not a port`},
 		"udp on all":            {global: "udp 0.0.0.0:3478", want: "for all addresses write :3478"},
+		"no interface":          {global: "interfaces", want: "wrong argument count"},
+		"interface":             {global: "interfaces eth0 192.0.2.0/33", want: `interface "192.0.2.0/33" is neither a name nor a network`},
 		"public ip":             {global: "public_ip example.com", want: `public IP "example.com" is not an IP address`},
 		"stun":                  {global: "stun turn:turn.example", want: `STUN URL "turn:turn.example"`},
 		"turn without a secret": {global: "turn", want: "turn needs a secret"},

@@ -17,8 +17,11 @@ import (
 func checkRelay(v string) error { return genosrtc.Config{Relays: []string{v}}.Validate() }
 func checkUDP(v string) error   { return genosrtc.Config{UDP: v}.Validate() }
 func checkIP(v string) error    { return genosrtc.Config{PublicIPs: []string{v}}.Validate() }
-func checkSTUN(v string) error  { return genosrtc.Config{STUN: []string{v}}.Validate() }
-func checkPath(v string) error  { return genosrtc.Site{Path: v}.Validate() }
+func checkInterface(v string) error {
+	return genosrtc.Config{Interfaces: []string{v}}.Validate()
+}
+func checkSTUN(v string) error { return genosrtc.Config{STUN: []string{v}}.Validate() }
+func checkPath(v string) error { return genosrtc.Site{Path: v}.Validate() }
 func checkOrigin(v string) error {
 	return genosrtc.Site{Settings: genosrtc.Settings{Origins: []string{v}}}.Validate()
 }

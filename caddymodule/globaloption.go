@@ -25,6 +25,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 //		relays    <url...>
 //		relay     open
 //		udp       <address>
+//		interfaces <name or network...>
 //		public_ip <ip...>
 //		stun      <url...>
 //		turn {
@@ -70,6 +71,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := checkLiteral(a.UDP, checkUDP); err != nil {
 				return d.WrapErr(err)
 			}
+		case "interfaces":
+			if err := list(d, &a.Interfaces, checkInterface); err != nil {
+				return err
+			}
 		case "public_ip":
 			if err := list(d, &a.PublicIPs, checkIP); err != nil {
 				return err
@@ -88,7 +93,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 		default:
-			return d.Errf("unknown option %q of genosrtc: there are relays, relay, udp, public_ip, stun, turn and storage", d.Val())
+			return d.Errf("unknown option %q of genosrtc: there are relays, relay, udp, interfaces, public_ip, stun, turn and storage", d.Val())
 		}
 	}
 	return nil

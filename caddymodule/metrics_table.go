@@ -128,6 +128,16 @@ var metrics = []metric{
 		return map[string]uint64{"unheard": s.Signaling.Unheard, "lost": s.Signaling.Lost, "failed": s.Signaling.Failed}
 	}),
 
+	gauge("turn_allocations", "Relay addresses that clients of TURN have.", func(s *stats) int { return s.TURN.Allocations }),
+	gauge("turn_connections", "Clients of TURN that are connected by TCP.", func(s *stats) int { return s.TURN.Connections }),
+	counter("turn_allocations_total", "Relay addresses that were given to clients of TURN.", func(s *stats) uint64 { return s.TURN.Created }),
+	counters("turn_bytes_total", "Bytes that TURN relayed to peers of its clients, and from them.", "direction", func(s *stats) map[string]uint64 {
+		return map[string]uint64{"sent": s.TURN.Sent, "received": s.TURN.Received}
+	}),
+	counters("turn_refused_total", "What TURN refused.", "reason", func(s *stats) map[string]uint64 { return s.TURN.Refused }),
+	counter("turn_errors_total", "Requests to TURN that were answered with an error, those that were refused among them.", func(s *stats) uint64 { return s.TURN.Failed }),
+	counter("turn_dropped_total", "Packets to TURN that came faster than it served them.", func(s *stats) uint64 { return s.TURN.Dropped }),
+
 	gauge("graph_nodes", "Nodes of all graphs.", func(s *stats) uint64 { return uint64(s.Graph.Nodes) }),
 	gauge("graph_bytes", "Bytes of the nodes of all graphs.", func(s *stats) uint64 { return s.Graph.Bytes }),
 	gauge("graph_file_bytes", "Bytes of the files of all graphs.", func(s *stats) int64 { return s.Graph.FileSize }),

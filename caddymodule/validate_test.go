@@ -51,6 +51,7 @@ func TestValidateErrors(t *testing.T) {
 		"relay":               {`{"relays": ["{env.GENOSRTC_TEST_BAD}"]}`, `{}`, "must begin with ws:// or wss://"},
 		"unset relay":         {`{"relays": ["{env.GENOSRTC_NONE}"]}`, `{}`, "relays: "},
 		"udp":                 {`{"udp": "{env.GENOSRTC_TEST_BAD}"}`, `{}`, `UDP address "not it"`},
+		"interfaces":          {`{"udp": "192.0.2.7:3478", "interfaces": ["eth0"]}`, `{}`, "interfaces are for a UDP address without a host"},
 		"public ip":           {`{"public_ips": ["{env.GENOSRTC_TEST_BAD}"]}`, `{}`, `public IP "not it"`},
 		"stun":                {`{"stun": ["{env.GENOSRTC_TEST_BAD}"]}`, `{}`, `STUN URL "not it"`},
 		"turn without secret": {`{"turn": {}}`, `{}`, "turn has no secret"},

@@ -230,9 +230,9 @@ type Stats struct {
 	Opened    uint64 // sessions and streams of events
 	Published uint64 // messages by POST
 	// Refused counts the requests that were refused, by reason: room, rooms,
-	// origin, stopping, draining, starting, sessions, address, handshake, webrtc (a
-	// connection that was never up), tickets, request (it is at fault itself), and the
-	// codes token, token_expired, forbidden and password.
+	// origin, stopping, draining, starting, sessions, address, handshake, webrtc (a connection
+	// that was never up), tickets, request (it is at fault itself), and the codes token,
+	// token_expired, forbidden and password.
 	Refused map[string]uint64
 	// Errors counts what clients were told, by code (docs/gateway.md, "error").
 	Errors map[session.Code]uint64

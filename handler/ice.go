@@ -51,7 +51,7 @@ func (h *Handler) serveICE(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, servers)
 }
 
-var noICEServers = &refusal{reason: "ice", status: http.StatusNotFound, detail: "this server has no STUN and TURN server"}
+var noICEServers = &refusal{reason: "servers", status: http.StatusNotFound, detail: "this server has no STUN and TURN server"}
 
 // linkICEServers adds a Link header field for each URL of the servers (RFC 9725,
 // section 4.6; RFC 8288). What a header cannot carry as it is, other than printable

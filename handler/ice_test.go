@@ -106,7 +106,7 @@ func TestICEOfSessions(t *testing.T) {
 	}
 }
 
-func TestNoICE(t *testing.T) {
+func TestSiteWithoutICE(t *testing.T) {
 	s := serve(t, Config{})
 	c := s.dial(nil)
 	c.say(`{"op":"hello"}`)

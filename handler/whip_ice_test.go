@@ -90,7 +90,7 @@ func TestICERestart(t *testing.T) {
 }
 
 // A connection that does not come up ends, and is counted.
-func TestNoICEInTime(t *testing.T) {
+func TestNoConnection(t *testing.T) {
 	s := serveWHIP(t, Config{})
 	s.h.guests.patience = 50 * time.Millisecond
 	g := golden{t: t}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -17,9 +18,9 @@ import (
 const socketBuffer = 4 << 20
 
 // listen opens the sockets of an address: one, or without a host one for each
-// address of the machine, since a reply must leave from where the request
-// came in.
-func listen(address string, log *slog.Logger) ([]net.PacketConn, error) {
+// address of the machine at the interfaces, since a reply must leave from where
+// the request came in.
+func listen(address string, interfaces []string, log *slog.Logger) ([]net.PacketConn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,7 @@ func listen(address string, log *slog.Logger) ([]net.PacketConn, error) {
 	ips := []net.IP{net.ParseIP(host)}
 	switch {
 	case host == "":
-		if ips, err = localIPs(); err != nil {
+		if ips, err = localIPs(interfaces); err != nil {
 			return nil, err
 		}
 	case ips[0] == nil:
@@ -99,17 +100,33 @@ func setBuffers(s interface {
 	_ = s.SetWriteBuffer(socketBuffer)
 }
 
-// localIPs are the machine's addresses that a peer can use.
-func localIPs() ([]net.IP, error) {
-	addrs, err := net.InterfaceAddrs()
+// localIPs are the machine's addresses that a peer can use: those at interfaces of
+// these names and in these networks, or without any all.
+func localIPs(chosen []string) ([]net.IP, error) {
+	interfaces, err := net.Interfaces()
 	if err != nil {
-		return nil, fmt.Errorf("list the machine's addresses: %w", err)
+		return nil, fmt.Errorf("list the machine's interfaces: %w", err)
 	}
 	var ips []net.IP
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLinkLocalUnicast() && !n.IP.IsMulticast() {
-			ips = append(ips, n.IP)
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			return nil, fmt.Errorf("list the addresses of %s: %w", i.Name, err)
+		}
+		for _, a := range addrs {
+			n, ok := a.(*net.IPNet)
+			if !ok || n.IP.IsLinkLocalUnicast() || n.IP.IsMulticast() {
+				continue
+			}
+			if len(chosen) == 0 || slices.ContainsFunc(chosen, func(c string) bool { return c == i.Name || inNetwork(n.IP, c) }) {
+				ips = append(ips, n.IP)
+			}
 		}
 	}
 	return ips, nil
+}
+
+func inNetwork(ip net.IP, cidr string) bool {
+	_, network, err := net.ParseCIDR(cidr)
+	return err == nil && network.Contains(ip)
 }

@@ -62,7 +62,8 @@ func forServer(b []byte) bool {
 	if kind&stunMethod != stunBinding {
 		return true
 	}
-	return kind == stunRequest && !namesUser(b[stunHeader:])
+	end := min(len(b), stunHeader+int(binary.BigEndian.Uint16(b[2:])))
+	return kind == stunRequest && !namesUser(b[stunHeader:end])
 }
 
 // namesUser looks for the attribute USERNAME (RFC 8489, section 14).

@@ -33,6 +33,9 @@ type Config struct {
 	// UDP is the address that answering links share, for example ":3478".
 	// Without a host it is that port on every address of the machine.
 	UDP string
+	// Interfaces are those at whose addresses the port is, where UDP has no host:
+	// names, and networks such as 192.0.2.0/24. Default: all.
+	Interfaces []string
 	// PublicIPs are offered to peers beside the machine's own addresses: what a
 	// 1:1 NAT or a cloud provider maps to it.
 	PublicIPs []string
@@ -90,7 +93,7 @@ func New(cfg Config) (*Transport, error) {
 	}
 	network, sockets, err := cfg.Net, []net.PacketConn(nil), error(nil)
 	if network == nil {
-		sockets, err = listen(cfg.UDP, log)
+		sockets, err = listen(cfg.UDP, cfg.Interfaces, log)
 		if err == nil {
 			network, err = newMachine()
 		}
