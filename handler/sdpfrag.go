@@ -64,10 +64,11 @@ func credential(to *string, value string, least int) error {
 }
 
 // fragmentOf is the part of an answer that a client needs to restart ICE: of its
-// first section, which has the transport of all.
+// first section, which has the transport of all. The end of the candidates is behind
+// them: pion puts it before those that were found while it wrote the answer.
 func fragmentOf(answer string) string {
 	var f strings.Builder
-	sections := 0
+	sections, end := 0, ""
 	for line := range strings.Lines(answer) {
 		line = strings.TrimRight(line, "\r\n")
 		name, _, _ := strings.Cut(line, ":")
@@ -82,9 +83,11 @@ func fragmentOf(answer string) string {
 			continue // of RTCP, which has no path of its own (RFC 5761)
 		}
 		switch name {
-		case "a=group", "a=ice-lite", "a=ice-options", "a=ice-pacing", "m=", "a=mid", "a=ice-ufrag", "a=ice-pwd", "a=candidate", "a=end-of-candidates":
+		case "a=group", "a=ice-lite", "a=ice-options", "a=ice-pacing", "m=", "a=mid", "a=ice-ufrag", "a=ice-pwd", "a=candidate":
 			f.WriteString(line + "\r\n")
+		case "a=end-of-candidates":
+			end = line + "\r\n"
 		}
 	}
-	return f.String()
+	return f.String() + end
 }

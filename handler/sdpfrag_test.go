@@ -36,6 +36,14 @@ func TestFragmentIsReadAsWritten(t *testing.T) {
 	})
 }
 
+func TestFragmentOfEndsWithTheEnd(t *testing.T) {
+	answer := "v=0\r\na=group:BUNDLE 0\r\nm=audio 9 x 0\r\na=mid:0\r\na=end-of-candidates\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=candidate:1 2 udp 1 127.0.0.1 9 typ host\r\nm=video 9 x 0\r\na=mid:1\r\n"
+	want := "a=group:BUNDLE 0\r\nm=audio 9 x 0\r\na=mid:0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\n"
+	if got := fragmentOf(answer); got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Whatever is sent, nothing of it can begin a line of its own in a description.
 func FuzzFragment(f *testing.F) {
 	f.Add("a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\n")
