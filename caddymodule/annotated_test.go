@@ -38,7 +38,7 @@ func TestAnnotatedCaddyfile(t *testing.T) {
 
 	c := newCaddy(t)
 	t.Setenv("DOMAIN", "http://127.0.0.1:"+c.port)
-	t.Setenv("UDP", "127.0.0.1:"+freePort(t)) // TURN needs it for TCP too
+	t.Setenv("UDP", ":"+freePort(t)) // TURN needs it for TCP too
 	t.Setenv("STORAGE", c.storage)
 	t.Setenv("ROOM_PASSWORD", "geheim")
 	t.Setenv("TURN_SECRET", strings.Repeat("s", 16))
