@@ -40,7 +40,7 @@ func TestLargeRoom(t *testing.T) {
 	if at(r.links, 100) > 3*most/2 {
 		t.Errorf("%d links at most, where the topology has %d", at(r.links, 100), most)
 	}
-	if r.sealed == 0 || r.sealed > 12*time.Second || r.linked == 0 || r.linked > 20*time.Second {
+	if r.sealed == 0 || r.sealed > 12*time.Second || r.linked == 0 || r.linked > 40*time.Second {
 		t.Errorf("sealed after %s, linked after %s", r.sealed, r.linked)
 	}
 	d := xml.NewDecoder(bytes.NewReader(r.draw()))
