@@ -163,7 +163,7 @@ func (m *Memory) asked(a *asker, at graph.Timestamp) {
 	case a.working != nil && a.working.covers(at), at.IsZero() && now.Sub(a.whole) < wholeAgain:
 		// The answer is on its way.
 	case at.IsZero():
-		m.queue(a, question{at: graph.Asker{}})
+		m.queue(a, question{at: graph.Asker{Some: answersOnly(a.peer)}})
 	case a.answered > 0 && (at.Compare(m.replica.Last()) >= 0 || a.answered >= m.store.Staged()):
 		// What came since its last answer it has.
 	case a.answered > 0:
@@ -333,7 +333,7 @@ func (m *Memory) answer(a *asker, q *question, head uint64) (uint64, bool) {
 // tell tells a peer what it lacks of the graph on the disk, which has all up to head.
 func (m *Memory) tell(a *asker, q *question, head uint64) bool {
 	s := &stream{memory: m, to: a}
-	fresh := q.covers(graph.Timestamp{})
+	fresh := q.covers(graph.Timestamp{}) && !q.at.Some
 	if messages := m.whole.of(head); messages != nil && fresh && a.link != nil {
 		return s.putAll(messages)
 	}

@@ -250,6 +250,7 @@ func (q *question) join(other *question) bool {
 		if other.at.Asked.After(q.at.Asked) {
 			q.at.Asked = other.at.Asked
 		}
+		q.at.Some = q.at.Some || other.at.Some
 	default:
 		return false
 	}

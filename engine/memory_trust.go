@@ -89,7 +89,7 @@ func (t *trust) asker(peer string, at graph.Timestamp, before uint64) graph.Aske
 	if r.owed || t.doubted || at.Compare(t.boot) <= 0 {
 		before = 0
 	}
-	return graph.Asker{Asked: at, Had: r.had, Before: before}
+	return graph.Asker{Asked: at, Some: answersOnly(peer), Had: r.had, Before: before}
 }
 
 // begin notes that a peer is being answered, end that it has had everything up to a

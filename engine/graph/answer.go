@@ -54,6 +54,9 @@ type item struct {
 type Asker struct {
 	// Asked is the highest timestamp that it has applied; zero if it has nothing.
 	Asked Timestamp
+	// Some: it may have nodes though Asked is zero, as a server that asks for everything. A
+	// page that asks so has none, but for what it is just being told live.
+	Some bool
 	// Had is the Seq up to which it is known to have had everything: that of the graph
 	// at the end of its last link on which it had asked and got the whole of the
 	// answer. 0 if nothing is known.
@@ -78,7 +81,10 @@ func NewAnswer(scan Scan, fetch Fetch, asker Asker) (*Answer, error) {
 	a := &Answer{fetch: fetch}
 	had, asked := asker.Had, asker.Asked
 	err := a.read(scan, func(it *item) {
-		if !asked.IsZero() {
+		switch {
+		case asker.Some:
+			it.has = it.timestamp
+		case !asked.IsZero():
 			// Some ask with a time a little before what they have.
 			it.has = Timestamp{Physical: asked.Physical + window.Milliseconds(), Logical: maxInteger}
 		}

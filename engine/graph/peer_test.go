@@ -150,7 +150,7 @@ func (p *peer) receive(from int, data []byte) {
 		delete(p.awaited, from)
 	}
 	if m.Asked != nil {
-		asker := Asker{Asked: *m.Asked, Had: p.had[from]}
+		asker := Asker{Asked: *m.Asked, Some: p.peers[from].page == nil, Had: p.had[from]}
 		if !p.lost[from] && p.owed[from] == 0 {
 			asker.Before = uint64(max(0, (p.now().UnixMilli()-p.ms+p.opened[from])*1000-60_000_000))
 		}
