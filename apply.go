@@ -47,6 +47,9 @@ func (s *Server) apply(cfg Config) error {
 	var gone []string
 	for _, room := range cfg.Rooms {
 		old, ok := find(s.config.Rooms, room.Name)
+		if _, open := s.node.Room(room.Name); !open {
+			ok = false // the last time it could not be opened
+		}
 		_, onDemand := s.demanded[room.Name]
 		switch {
 		case onDemand && room.Password == "":

@@ -176,4 +176,9 @@ func (a *App) Cleanup() error {
 type stopping struct{ app *App }
 
 // Handle implements caddyevents.Handler.
-func (s stopping) Handle(context.Context, caddy.Event) error { return s.app.Stop() }
+func (s stopping) Handle(_ context.Context, e caddy.Event) error {
+	if e.Origin() != nil { // another module's, of the same name
+		return nil
+	}
+	return s.app.Stop()
+}

@@ -43,7 +43,9 @@ func emitter(ctx caddy.Context, app *caddyevents.App) (func(genosrtc.Event), err
 type started chan struct{}
 
 // Handle implements caddyevents.Handler.
-func (s started) Handle(context.Context, caddy.Event) error {
-	close(s)
+func (s started) Handle(_ context.Context, e caddy.Event) error {
+	if e.Origin() == nil { // Caddy's own
+		close(s)
+	}
 	return nil
 }

@@ -111,6 +111,10 @@ func (h *Handler) serveMonitor(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	set := h.settings.Load()
+	if set.monitor == nil { // turned off this moment
+		notFound(w, r)
+		return
+	}
 	var shown credentials
 	if set.auth.User != nil {
 		shown.user = set.auth.User(r)
