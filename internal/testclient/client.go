@@ -190,9 +190,9 @@ func Within(t testing.TB) context.Context {
 // Eventually waits for a condition.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within 60 s: %s", what)
 		}
 	}
 }
