@@ -48,7 +48,7 @@ export class TestServer {
   deletes = [] // what became of an offer
   wires = new Map() // those that were answered, by their answers
   udp = true // packets pass
-  refusal = null // { status, headers, detail }: answers every request
+  refusal = null // { status, headers, detail, code }: answers every request
   silent = false // no answer to anything
   ending = null // [code, reason] of every hello over WebRTC
   holdAcks = false
@@ -76,9 +76,9 @@ export class TestServer {
       const offered = request.method === 'POST'
       if (offered) this.offers.push(request)
       if (request.method === 'DELETE') this.deletes.push(request)
-      const { status, headers, detail } = this.refuses(request) ?? { status: offered ? 201 : 426, headers: {} }
+      const { status, headers, detail, code } = this.refuses(request) ?? { status: offered ? 201 : 426, headers: {} }
       if (status === 201) return response.writeHead(201, { 'Content-Type': 'application/sdp', Location: `${request.url}/1` }).end(this.answer(request))
-      response.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers }).end(JSON.stringify({ status, detail }))
+      response.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers }).end(JSON.stringify({ status, detail, code }))
     })
     this.http.on('upgrade', (request, socket, head) => {
       this.dials.push(performance.now())

@@ -78,6 +78,8 @@ test('what cannot be', async (t) => {
   await assert.rejects(join(server.url, 'elsewhere', { transport: 'webrtc' }), { code: 'not_found' })
   server.refusal = { status: 403, headers: {}, detail: 'a foreign origin' }
   await assert.rejects(join(server.url, 'demo', { transport: 'webrtc' }), { code: 'forbidden', message: 'a foreign origin' })
+  server.refusal = { status: 401, headers: {}, code: 'password', detail: 'the room has another password' }
+  await assert.rejects(join(server.url, 'demo', { transport: 'webrtc', password: 'x' }), { code: 'password', message: 'the room has another password' })
   server.refusal = null
   delete globalThis.RTCPeerConnection
   await assert.rejects(join(server.url, 'demo', { transport: 'webrtc' }), { code: 'unsupported' })
