@@ -122,7 +122,7 @@ func (h *Handler) authorize(r *http.Request, d door, set *settings) (shown crede
 // unauthorized is the refusal of credentials (RFC 9110, section 11.6.1; RFC 6750,
 // section 3).
 func (s *settings) unauthorized(d door, fault *session.Error) *refusal {
-	why := &refusal{reason: string(fault.Code), status: http.StatusUnauthorized, detail: fault.Text}
+	why := &refusal{reason: string(fault.Code), code: fault.Code, status: http.StatusUnauthorized, detail: fault.Text}
 	if fault.Code == session.CodeForbidden {
 		why.status = http.StatusForbidden
 		return why
@@ -137,6 +137,6 @@ func (s *settings) unauthorized(d door, fault *session.Error) *refusal {
 }
 
 var forbiddenChannel = &refusal{
-	reason: string(session.CodeForbidden), status: http.StatusForbidden,
+	reason: string(session.CodeForbidden), code: session.CodeForbidden, status: http.StatusForbidden,
 	detail: "the credentials do not allow this on this channel",
 }

@@ -195,7 +195,7 @@ func (h *Handler) Match(path string) bool {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problem(w, http.StatusNotFound, "there is nothing at "+r.URL.EscapedPath())
+	problem(w, http.StatusNotFound, "", "there is nothing at "+r.URL.EscapedPath())
 }
 
 // Close ends all sessions with 1001, and streams of events, takes no new ones (503),

@@ -58,7 +58,7 @@ func (h *relayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		// An extended CONNECT (RFC 8441, RFC 9220). HTTP/2 and 3 have no Upgrade
 		// header that could name the way out.
-		problem(w, http.StatusUpgradeRequired, "WebSockets over HTTP/2 and 3 are not supported here: connect with HTTP/1.1")
+		problem(w, http.StatusUpgradeRequired, "", "WebSockets over HTTP/2 and 3 are not supported here: connect with HTTP/1.1")
 	case headerHas(r.Header, "Upgrade", "websocket"):
 		h.serveSocket(w, r)
 	case r.Method == http.MethodOptions:
@@ -81,7 +81,7 @@ func (h *relayHandler) serveSocket(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusTooManyRequests
 		}
 		w.Header().Set("Retry-After", "30")
-		problem(w, status, err.Error())
+		problem(w, status, "", err.Error())
 		return
 	}
 	hijacker := &connHijacker{ResponseWriter: w}

@@ -23,7 +23,8 @@ type refusal struct {
 	status     int
 	retryAfter string // seconds
 	detail     string
-	challenges []string // of 401
+	code       session.Code // of credentials
+	challenges []string     // of 401
 }
 
 var (
@@ -48,7 +49,7 @@ func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
 	for _, challenge := range why.challenges {
 		w.Header().Add("WWW-Authenticate", challenge)
 	}
-	problem(w, why.status, why.detail)
+	problem(w, why.status, why.code, why.detail)
 }
 
 // turnAway is refuse for a client that wants into a room, of which who watches is told.

@@ -66,7 +66,7 @@ test('UDP is blocked, and opened again', async t => {
   const before = (await one.ask('states')).length
   await check(t, 'and back', async () => {
     openUDP(here.server.port)
-    await over(one, 'webrtc', 40_000)
+    await over(one, 'webrtc', 90_000)
     assert.deepEqual((await one.ask('states')).slice(before), [{ status: 'open', transport: 'webrtc' }], 'without a gap')
     await sleep(1000)
   })

@@ -32,6 +32,8 @@ export async function judge(response: Response): Promise<Refusal> {
   const text = String(problem?.detail ?? problem?.title ?? `HTTP status ${response.status}`)
   const wait = Math.min(Number(response.headers.get('Retry-After')) * 1000 || 0, 60_000)
   if (response.status === 404) return { error: new Failure('not_found', text), text, wait }
+  const code = response.status === 401 && problem?.code
+  if (code && code !== 'token_expired') return { error: new Failure(String(code), text), text, wait }
   if (response.status === 403) return { error: new Failure('forbidden', text), text, wait }
   if (response.status === 426) return { text: 'the server answers HTTP, but no WebSocket came through', wait }
   return { text, wait }

@@ -218,7 +218,13 @@ export class JoinedRoom implements Room, Sending {
     const listener: Listener = {
       welcomed: (welcome) => this.welcomed(connection, welcome),
       received: (message, size) => this.tell(() => this.handle(message, size)),
-      ended: (ending) => this.current === connection && this.over(ending),
+      ended: (ending) => {
+        if (this.current !== connection) return
+        if (this.stopped || !before || this.link === connection) return this.over(ending)
+        // The session was to move here. Where it was it cannot stay, since the server may have moved it already.
+        this.transports.refused()
+        this.over({ code: 1006, reason: ending.reason, opened: true }) // it says nothing about the next one
+      },
     }
     const connection = (this.current = new Connection(transport, hello, this.codec, listener, before))
   }

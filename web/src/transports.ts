@@ -61,7 +61,6 @@ export class Transports {
       this.welcomed(transport, authorize, opened)
     }
     const attempt = async () => {
-      const { timer } = this
       const authorization = await authorize()
       if (timer !== this.timer) return // it was stopped
       const trial = (this.trial = this.offer(authorization))
@@ -75,7 +74,13 @@ export class Transports {
         doubted() {},
       }
     }
-    this.timer = setTimeout(() => attempt().catch(again), Math.max(0, this.due - performance.now()))
+    const timer = setTimeout(() => attempt().catch(() => timer === this.timer && again()), Math.max(0, this.due - performance.now()))
+    this.timer = timer
+  }
+
+  /** What had opened was not welcomed. */
+  refused(): void {
+    this.failed(0)
   }
 
   /** Nothing more is tried. */

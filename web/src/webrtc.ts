@@ -23,9 +23,11 @@ export class WebRTCTransport implements Transport {
   private readonly joiner = new Joiner()
   private waiting: Uint8Array<ArrayBuffer>[] = []
   private bytes = 0 // of those that wait
+  private readonly credentials: Record<string, string> = {} // as headers
   private resource?: URL // of the server, for this
 
   constructor(address: URL, authorization: string | undefined) {
+    if (authorization !== undefined) this.credentials.Authorization = authorization
     const { channel, peer } = this
     channel.binaryType = 'arraybuffer'
     channel.bufferedAmountLowThreshold = full / 2
@@ -40,7 +42,7 @@ export class WebRTCTransport implements Transport {
       if (peer.connectionState === 'disconnected') this.listener?.doubted()
       if (peer.connectionState === 'failed') this.end('no packet came through')
     }
-    this.dial(address, authorization).catch((error: Error) => this.end(error.message))
+    this.dial(address).catch((error: Error) => this.end(error.message))
   }
 
   get open(): boolean {
@@ -66,10 +68,10 @@ export class WebRTCTransport implements Transport {
     this.end('closed')
   }
 
-  private async dial(address: URL, authorization: string | undefined): Promise<void> {
+  private async dial(address: URL): Promise<void> {
     const { peer } = this
     await peer.setLocalDescription()
-    const headers = { 'Content-Type': 'application/sdp', ...(authorization && { Authorization: authorization }) }
+    const headers = { 'Content-Type': 'application/sdp', ...this.credentials }
     const body = peer.localDescription!.sdp
     const request = fetch(address, { method: 'POST', headers, body, cache: 'no-store', signal: this.closing.signal })
     const response = await request.catch(() => Promise.reject(new Error('the server cannot be reached')))
@@ -106,7 +108,9 @@ export class WebRTCTransport implements Transport {
     this.listener = undefined
     clearTimeout(this.deadline)
     // The server would wait for half a minute for what we do not wait for.
-    if (this.channel.readyState === 'connecting' && this.resource) fetch(this.resource, { method: 'DELETE', keepalive: true }).catch(() => {})
+    if (this.channel.readyState === 'connecting' && this.resource) {
+      fetch(this.resource, { method: 'DELETE', headers: this.credentials, keepalive: true }).catch(() => {})
+    }
     this.peer.close()
     listener?.closed(1006, reason, refusal)
   }

@@ -45,10 +45,12 @@ export class TestServer {
   peers = new Map() // id -> Session or FakePeer
   dials = [] // when each WebSocket was asked for
   offers = [] // the requests for WebRTC
+  deletes = [] // what became of an offer
   wires = new Map() // those that were answered, by their answers
   udp = true // packets pass
-  refusal = null // { status, headers, detail }: answers every request
+  refusal = null // { status, headers, detail, code }: answers every request
   silent = false // no answer to anything
+  ending = null // [code, reason] of every hello over WebRTC
   holdAcks = false
   limits = { message: 2_097_152, pending: 8_388_608, resume: 120, window: 524_288 }
   lastSeq = 0
@@ -73,9 +75,10 @@ export class TestServer {
     this.http = createServer((request, response) => {
       const offered = request.method === 'POST'
       if (offered) this.offers.push(request)
-      const { status, headers, detail } = this.refuses(request) ?? { status: offered ? 201 : 426, headers: {} }
-      if (status === 201) return response.writeHead(201, { 'Content-Type': 'application/sdp' }).end(this.answer(request))
-      response.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers }).end(JSON.stringify({ status, detail }))
+      if (request.method === 'DELETE') this.deletes.push(request)
+      const { status, headers, detail, code } = this.refuses(request) ?? { status: offered ? 201 : 426, headers: {} }
+      if (status === 201) return response.writeHead(201, { 'Content-Type': 'application/sdp', Location: `${request.url}/1` }).end(this.answer(request))
+      response.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers }).end(JSON.stringify({ status, detail, code }))
     })
     this.http.on('upgrade', (request, socket, head) => {
       this.dials.push(performance.now())
@@ -172,6 +175,7 @@ function greet(server, ws, room) {
   const say = (message) => ws.send(codec.encode(message))
   ws.once('message', (bytes) => {
     if (server.silent) return
+    if (server.ending && ws instanceof FarEnd) return ws.close(...server.ending)
     const hello = codec.decode(bytes)
     const known = server.sessions.find(({ token }) => token === hello.resume)
     const { password } = server.rooms.get(room)

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { buildSync } from 'esbuild'
 import { join, next, startServer, until } from './helpers.js'
 import { peerConnection } from './webrtc.js'
 
@@ -77,6 +78,8 @@ test('what cannot be', async (t) => {
   await assert.rejects(join(server.url, 'elsewhere', { transport: 'webrtc' }), { code: 'not_found' })
   server.refusal = { status: 403, headers: {}, detail: 'a foreign origin' }
   await assert.rejects(join(server.url, 'demo', { transport: 'webrtc' }), { code: 'forbidden', message: 'a foreign origin' })
+  server.refusal = { status: 401, headers: {}, code: 'password', detail: 'the room has another password' }
+  await assert.rejects(join(server.url, 'demo', { transport: 'webrtc', password: 'x' }), { code: 'password', message: 'the room has another password' })
   server.refusal = null
   delete globalThis.RTCPeerConnection
   await assert.rejects(join(server.url, 'demo', { transport: 'webrtc' }), { code: 'unsupported' })
@@ -99,9 +102,9 @@ test('the end says why', async (t) => {
 
 test('auto: a WebSocket at once where the offer is refused, and within 5 s where no packet passes', async (t) => {
   const { server } = await setUp(t, {}, false)
-  const entered = async () => {
+  const entered = async (options) => {
     const began = performance.now()
-    const room = await join(server.url, 'demo', { transport: 'auto' })
+    const room = await join(server.url, 'demo', { transport: 'auto', ...options })
     const { transport } = room.state
     await room.leave()
     return [transport, performance.now() - began]
@@ -109,9 +112,16 @@ test('auto: a WebSocket at once where the offer is refused, and within 5 s where
   const [direct] = await entered()
   assert.equal(direct, 'webrtc')
   server.udp = false
-  const [blocked, waited] = await entered()
+  server.rooms.set('demo', { password: 'geheim' })
+  const [blocked, waited] = await entered({ password: 'geheim' })
   assert.equal(blocked, 'websocket')
   assert.ok(waited > 4_900 && waited < 7_000, `${waited} ms`)
+  server.rooms.set('demo', {})
+  assert.deepEqual(
+    server.deletes.map(({ url, headers }) => [url, headers.authorization]),
+    [['/genosrtc/rooms/demo/whip/1', server.offers[1].headers.authorization]],
+  )
+  assert.match(server.deletes[0].headers.authorization, /^Basic /)
   server.answer = () => assert.fail()
   server.refuses = (request) => (request.method === 'POST' ? { status: 404, headers: {} } : null)
   const [refused, took] = await entered()
@@ -180,4 +190,41 @@ test('auto: transfers and requests of the graph go on over a move, and leaving d
   await left
   assert.equal(leaver.state.status, 'closed')
   await until(() => server.sessions.length === 2)
+})
+
+test('auto: a try of WebRTC that opens, and is turned away, is not the end', async (t) => {
+  const { server } = await setUp(t, {}, false)
+  server.refuses = ({ method }) => (method === 'POST' ? server.refusal : null)
+  server.refusal = { status: 503, headers: {} }
+  const room = await join(server.url, 'demo', { transport: 'auto' })
+  t.after(() => room.leave())
+  const { id } = room
+  const seen = transports(room)
+  server.refusal = null
+  server.ending = [1002, 'hello_timeout']
+  const [{ reason, final }] = await next(room, 'close')
+  assert.deepEqual([reason, final], ['hello_timeout', false])
+  await next(room, 'open')
+  assert.deepEqual(seen, ['reconnecting', 'reconnecting', 'websocket'])
+  assert.equal(room.id, id)
+  assert.equal(server.offers.length, 2)
+})
+
+test('auto: what comes too late of a try is nothing to the next connection', async (t) => {
+  const { outputFiles } = buildSync({ entryPoints: [new URL('../src/transports.ts', import.meta.url).pathname], bundle: true, format: 'esm', write: false })
+  const { Transports } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
+  globalThis.RTCPeerConnection = class {}
+  t.after(() => delete globalThis.RTCPeerConnection)
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const transports = new Transports({ transport: 'auto' }, new URL('ws://localhost/'), { subprotocol: 'genosrtc.v1.msgpack' })
+  const tries = [] // what fails each
+  const authorize = () => new Promise((_, fail) => tries.push(fail))
+  transports.welcomed({ kind: 'websocket' }, authorize)
+  t.mock.timers.tick(1)
+  assert.equal(tries.length, 1)
+  transports.welcomed({ kind: 'webrtc' }, authorize)
+  tries[0](new Error('no token'))
+  await new Promise(setImmediate)
+  t.mock.timers.tick(1_000_000)
+  assert.equal(tries.length, 1)
 })

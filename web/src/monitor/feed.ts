@@ -35,6 +35,7 @@ export function watch(room: string, credentials: Credentials, cookies: RequestCr
 
 	let timer = 0
 	let failures = 0
+	let asking = false
 	const again = (after: number) => {
 		if (!over.signal.aborted) timer = window.setTimeout(ask, after)
 	}
@@ -44,7 +45,9 @@ export function watch(room: string, credentials: Credentials, cookies: RequestCr
 		again(Math.min(LONGEST, EVERY * 2 ** (failures - 1)))
 	}
 	const ask = async () => {
+		if (asking || over.signal.aborted) return
 		if (document.hidden) return // until somebody looks
+		asking = true
 		const began = performance.now()
 		try {
 			const signal = AbortSignal.any([over.signal, AbortSignal.timeout(PATIENCE)])
@@ -61,11 +64,16 @@ export function watch(room: string, credentials: Credentials, cookies: RequestCr
 			if (over.signal.aborted) return
 			if (response.status === 401 || response.status === 403) {
 				const asked = response.headers.get('WWW-Authenticate') ?? ''
+				over.abort()
 				listener.refused({ password: /\bBasic\b/i.test(asked), token: /\bBearer\b/i.test(asked), detail })
-			} else if (response.status === 404) listener.unknown(detail)
-			else failed(detail)
+			} else if (response.status === 404) {
+				over.abort()
+				listener.unknown(detail)
+			} else failed(detail)
 		} catch (error) {
 			failed(error instanceof DOMException && error.name === 'TimeoutError' ? 'no answer' : 'not reached')
+		} finally {
+			asking = false
 		}
 	}
 	const looked = () => {
