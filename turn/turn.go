@@ -259,8 +259,9 @@ type Stats struct {
 	Created     uint64 // allocations
 	// Refused counts what was refused: credentials and expired ones; allocations over the
 	// limits allocations, user and address, or without a free port (ports), of another
-	// family or transport; connections by TCP over a limit; permissions for a peer that
-	// may not be reached, and too many permissions; packets to or from such a port.
+	// family or transport; connections by TCP over a limit (connections), or that sent what is
+	// no frame (frame); permissions for a peer that may not be reached, and too many
+	// permissions; packets to or from such a port.
 	Refused map[string]uint64
 	// Failed counts the requests that were answered with an error, those among them.
 	Failed uint64

@@ -14,17 +14,27 @@ import (
 	"github.com/pion/turn/v5"
 )
 
+// listen opens a port by TCP and UDP: what one has free the other may not.
+func listen(t *testing.T) (tcp net.Listener, udp net.PacketConn) {
+	t.Helper()
+	var err error
+	for range 10 {
+		if tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			continue
+		}
+		if udp, err = net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+			return tcp, udp
+		}
+		tcp.Close()
+	}
+	t.Fatal(err)
+	return nil, nil
+}
+
 // start runs a server at a port of 127.0.0.1, by UDP and TCP.
 func start(t *testing.T, cfg Config) (*Server, string) {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenPacket("udp", tcp.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp, udp := listen(t)
 	cfg.UDP, cfg.TCP = []net.PacketConn{udp}, []net.Listener{tcp}
 	cfg.Secret, cfg.Logger = "secret", slog.New(slog.DiscardHandler)
 	s, err := New(cfg)
@@ -61,7 +71,7 @@ func dial(t *testing.T, network, server string, c Credential) *turn.Client {
 	}
 	client, err := turn.NewClient(&turn.ClientConfig{
 		STUNServerAddr: server, TURNServerAddr: server, Username: c.Username, Password: c.Password, Realm: Realm, Conn: conn,
-		RTO: 50 * time.Millisecond,
+		RTO: 5 * time.Second, // a slow machine asks nothing twice
 	})
 	if err != nil {
 		t.Fatal(err)
