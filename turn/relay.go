@@ -23,6 +23,7 @@ const relayTries = 16
 // that address, told as the public one. It implements turn.RelayAddressGenerator.
 type relays struct {
 	server *Server
+	at     net.Addr // of ours, to which the clients come
 	local  netip.Addr
 	public netip.Addr // the local one, unless that is mapped
 	peers  *peers
@@ -97,7 +98,7 @@ func (r *relays) permit(client net.Addr, peer net.IP) bool {
 	case !ok || !r.peers.mayReachIP(ip):
 		r.server.refused.count("peer")
 		return false
-	case r.server.permissions.full(client, peer):
+	case !r.server.permissions.take(clientKey(client, r.at), peer):
 		r.server.refused.count("permissions")
 		return false
 	}

@@ -57,7 +57,7 @@ func (l listener) Accept() (net.Conn, error) {
 			conn.Close()
 			return nil, net.ErrClosed
 		}
-		s.byAddress.Store(conn.RemoteAddr().String(), c)
+		s.byAddress.Store(clientKey(conn.RemoteAddr(), conn.LocalAddr()), c)
 		return c, nil
 	}
 }
@@ -143,7 +143,7 @@ func (c *client) Write(b []byte) (int, error) {
 func (c *client) Close() error {
 	err := c.Conn.Close()
 	c.closed.Do(func() {
-		c.server.byAddress.CompareAndDelete(c.RemoteAddr().String(), c)
+		c.server.byAddress.CompareAndDelete(clientKey(c.RemoteAddr(), c.LocalAddr()), c)
 		c.server.connections.give(c.owner)
 		c.server.clients.remove(c)
 		c.server.clients.end()

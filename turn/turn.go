@@ -106,7 +106,7 @@ type Server struct {
 	permissions permissions
 	relaying    running[*relayConn]
 	clients     running[*client]
-	byAddress   sync.Map // of *client
+	byAddress   sync.Map // of *client, by clientKey
 	listening   sync.WaitGroup
 	reading     sync.WaitGroup
 
@@ -179,7 +179,7 @@ func (s *Server) Configure(secret string, limits Limits) {
 // relaysAt makes relay addresses for clients that come to an address.
 func (s *Server) relaysAt(at net.Addr, machine []netip.Addr) *relays {
 	local := addrPort(at).Addr()
-	r := &relays{server: s, local: local, public: local, peers: newPeers(local, &s.config, machine)}
+	r := &relays{server: s, at: at, local: local, public: local, peers: newPeers(local, &s.config, machine)}
 	if !local.IsLoopback() {
 		for _, ip := range s.config.PublicIPs {
 			if ip.Is4() == local.Is4() {
@@ -209,39 +209,33 @@ func (s *Server) events() turn.EventHandler {
 				s.refused.count("credentials")
 			}
 		},
-		OnAllocationCreated: func(src, _ net.Addr, _, _, _ string, _ net.Addr, _ int) {
-			if c := s.client(src); c != nil {
+		OnAllocationCreated: func(src, dst net.Addr, _, _, _ string, _ net.Addr, _ int) {
+			if c := s.client(src, dst); c != nil {
 				c.allocated.Store(true)
 			}
 		},
-		OnAllocationDeleted: func(src, _ net.Addr, _, _, _ string) {
-			s.permissions.change(src, func(g *granted) { *g = granted{peers: make(map[string]bool)} })
-			if c := s.client(src); c != nil {
+		OnAllocationDeleted: func(src, dst net.Addr, _, _, _ string) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { *g = granted{peers: make(map[string]bool)} })
+			if c := s.client(src, dst); c != nil {
 				c.Conn.Close()
 			}
 		},
 		OnAllocationError: func(_, _ net.Addr, _, _ string) { s.failed.Add(1) },
-		OnPermissionCreated: func(src, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
-			s.permissions.change(src, func(g *granted) { g.peers[peer.String()] = true })
+		OnPermissionDeleted: func(src, dst net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { delete(g.peers, peer.String()) })
 		},
-		OnPermissionDeleted: func(src, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
-			s.permissions.change(src, func(g *granted) { delete(g.peers, peer.String()) })
+		OnChannelCreated: func(src, dst net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { g.channels++ })
 		},
-		OnChannelCreated: func(src, _ net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
-			s.permissions.change(src, func(g *granted) { g.channels++ })
-		},
-		OnChannelDeleted: func(src, _ net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
-			s.permissions.change(src, func(g *granted) { g.channels = max(0, g.channels-1) })
+		OnChannelDeleted: func(src, dst net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { g.channels = max(0, g.channels-1) })
 		},
 	}
 }
 
 // client is that of a TCP connection, or nil.
-func (s *Server) client(a net.Addr) *client {
-	if _, ok := a.(*net.TCPAddr); !ok {
-		return nil
-	}
-	c, _ := s.byAddress.Load(a.String())
+func (s *Server) client(src, dst net.Addr) *client {
+	c, _ := s.byAddress.Load(clientKey(src, dst))
 	found, _ := c.(*client)
 	return found
 }

@@ -31,11 +31,13 @@ func listen(t *testing.T) (tcp net.Listener, udp net.PacketConn) {
 	return nil, nil
 }
 
-// start runs a server at a port of 127.0.0.1, by UDP and TCP.
+// start runs a server, unless cfg says otherwise at a port of 127.0.0.1, by UDP and TCP.
 func start(t *testing.T, cfg Config) (*Server, string) {
 	t.Helper()
-	tcp, udp := listen(t)
-	cfg.UDP, cfg.TCP = []net.PacketConn{udp}, []net.Listener{tcp}
+	if cfg.UDP == nil {
+		tcp, udp := listen(t)
+		cfg.UDP, cfg.TCP = []net.PacketConn{udp}, []net.Listener{tcp}
+	}
 	cfg.Secret, cfg.Logger = "secret", slog.New(slog.DiscardHandler)
 	s, err := New(cfg)
 	if err != nil {
@@ -49,7 +51,7 @@ func start(t *testing.T, cfg Config) (*Server, string) {
 			t.Errorf("after Close there are %+v", stats)
 		}
 	})
-	return s, tcp.Addr().String()
+	return s, cfg.TCP[0].Addr().String()
 }
 
 // dial makes a client of pion's.
@@ -69,6 +71,12 @@ func dial(t *testing.T, network, server string, c Credential) *turn.Client {
 		}
 		conn = udp
 	}
+	return dialOn(t, conn, server, c)
+}
+
+// dialOn makes one of a connection.
+func dialOn(t *testing.T, conn net.PacketConn, server string, c Credential) *turn.Client {
+	t.Helper()
 	client, err := turn.NewClient(&turn.ClientConfig{
 		STUNServerAddr: server, TURNServerAddr: server, Username: c.Username, Password: c.Password, Realm: Realm, Conn: conn,
 		RTO: 5 * time.Second, // a slow machine asks nothing twice
