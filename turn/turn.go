@@ -53,8 +53,6 @@ var DefaultPorts = PortRange{49152, 65535}
 // String implements fmt.Stringer.
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
-func (r PortRange) contains(port uint16) bool { return r.First <= port && port <= r.Last }
-
 // Limits bound what clients can hold. A zero field means its default.
 type Limits struct {
 	// Allocations are relay addresses that there may be at once: in all, of one user,
@@ -104,6 +102,8 @@ type Server struct {
 	quota       quota // of allocations
 	connections quota // by TCP, of a user without a name
 	permissions permissions
+	machine     machine
+	open        sync.Map // of netip.AddrPort: the relay addresses, as they are here
 	relaying    running[*relayConn]
 	clients     running[*client]
 	byAddress   sync.Map // of *client, by clientKey
@@ -131,7 +131,8 @@ func New(cfg Config) (*Server, error) {
 		s.log = slog.Default()
 	}
 	s.Configure(cfg.Secret, cfg.Limits)
-	machine, err := machineIPs()
+	s.machine.list, s.machine.log = machineIPs, s.log
+	err := s.machine.read()
 	if err != nil {
 		return nil, fmt.Errorf("start TURN: %w", err)
 	}
@@ -140,14 +141,14 @@ func New(cfg Config) (*Server, error) {
 		LoggerFactory: pionlog.Factory{Log: s.log},
 	}
 	for _, c := range cfg.UDP {
-		r := s.relaysAt(c.LocalAddr(), machine)
+		r := s.relaysAt(c.LocalAddr())
 		conn := &reader{PacketConn: c, server: s}
 		pion.PacketConnConfigs = append(pion.PacketConnConfigs, turn.PacketConnConfig{
 			PacketConn: conn, RelayAddressGenerator: r, PermissionHandler: r.permit,
 		})
 	}
 	for _, l := range cfg.TCP {
-		r := s.relaysAt(l.Addr(), machine)
+		r := s.relaysAt(l.Addr())
 		own := listener{l, s}
 		pion.ListenerConfigs = append(pion.ListenerConfigs, turn.ListenerConfig{
 			Listener: own, RelayAddressGenerator: r, PermissionHandler: r.permit,
@@ -177,9 +178,9 @@ func (s *Server) Configure(secret string, limits Limits) {
 }
 
 // relaysAt makes relay addresses for clients that come to an address.
-func (s *Server) relaysAt(at net.Addr, machine []netip.Addr) *relays {
+func (s *Server) relaysAt(at net.Addr) *relays {
 	local := addrPort(at).Addr()
-	r := &relays{server: s, at: at, local: local, public: local, peers: newPeers(local, &s.config, machine)}
+	r := &relays{server: s, at: at, local: local, public: local}
 	if !local.IsLoopback() {
 		for _, ip := range s.config.PublicIPs {
 			if ip.Is4() == local.Is4() {
@@ -188,6 +189,7 @@ func (s *Server) relaysAt(at net.Addr, machine []netip.Addr) *relays {
 			}
 		}
 	}
+	r.peers = newPeers(s, local, r.public)
 	return r
 }
 
@@ -294,21 +296,4 @@ func (r *reader) ReadFrom(b []byte) (int, net.Addr, error) {
 		r.ended.Do(r.server.reading.Done)
 	}
 	return n, from, err
-}
-
-// machineIPs are the addresses of the machine.
-func machineIPs() ([]netip.Addr, error) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list the machine's addresses: %w", err)
-	}
-	var ips []netip.Addr
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			if ip, ok := netip.AddrFromSlice(n.IP); ok {
-				ips = append(ips, ip.Unmap())
-			}
-		}
-	}
-	return ips, nil
 }
