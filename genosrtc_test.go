@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ func start(t *testing.T, cfg Config) *Server {
 	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := New(cfg)
+	for i := 1; i < 10 && errors.Is(err, syscall.EADDRINUSE); i++ { // TURN needs a port that TCP has free too
+		s, err = New(cfg)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

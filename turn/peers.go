@@ -7,7 +7,8 @@ import (
 
 // closed are the ranges beside those that netip knows by name to which nothing is
 // relayed: what is not the public internet (IANA's special-purpose registries,
-// RFC 6890), and IPv6 addresses that stand for any IPv4 address.
+// RFC 6890), and IPv6 addresses that stand for any IPv4 address. What of IPv6 is not in
+// global6 need not be here.
 // Those of documentation are not among them: nobody has them.
 var closed = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),     // this network
@@ -15,20 +16,22 @@ var closed = []netip.Prefix{
 	netip.MustParsePrefix("192.0.0.0/24"),  // IETF protocol assignments
 	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks
 	netip.MustParsePrefix("240.0.0.0/4"),   // reserved, broadcast
-	netip.MustParsePrefix("::/96"),         // IPv4-compatible
-	netip.MustParsePrefix("64:ff9b::/96"),  // NAT64
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),  // discard
-	netip.MustParsePrefix("2001::/32"), // Teredo
-	netip.MustParsePrefix("2002::/16"), // 6to4
-	netip.MustParsePrefix("fec0::/10"), // site-local
+	netip.MustParsePrefix("2001::/32"),     // Teredo
+	netip.MustParsePrefix("2002::/16"),     // 6to4
 }
+
+// global6 is all of IPv6 that IANA gives to anybody (RFC 4291, section 2.4). NAT64,
+// IPv4-compatible and site-local addresses are outside.
+var global6 = netip.MustParsePrefix("2000::/3")
 
 // Public tells whether an address may be anybody's on the internet. One that is
 // mapped to IPv6 is judged as what it stands for.
 func Public(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() { // nor loopback, link-local, multicast, unspecified
+		return false
+	}
+	if ip.Is6() && !global6.Contains(ip) {
 		return false
 	}
 	for _, p := range closed {
@@ -40,38 +43,33 @@ func Public(ip netip.Addr) bool {
 }
 
 // peers are those to which one relay address relays: what is public, and of our own
-// machine only where we are ourselves: the port of links, and other relay addresses.
-// Its other ports are closed even where it is public: what a machine sends to itself
-// passes no firewall.
+// machine only where we are ourselves: the port of links, and other relay addresses
+// while they are open. Its other ports are closed even where it is public: what a
+// machine sends to itself passes no firewall.
 type peers struct {
-	// own are the addresses of the machine and those that are mapped to it, with the
-	// ports of links there.
-	own map[netip.Addr][]uint16
-	// relays are addresses of relays, with the ports in a range.
+	server *Server
+	// local and public are the address of the relay, here and as it is told.
+	local, public netip.Addr
+	// links are the ports of links.
+	links map[netip.Addr][]uint16
+	// relays are addresses at which there may be relays.
 	relays map[netip.Addr]bool
-	ports  PortRange
 }
 
-// newPeers makes those of a relay that is at a local address. To loopback addresses
-// only a relay that is at one itself can send.
-func newPeers(local netip.Addr, cfg *Config, machine []netip.Addr) *peers {
-	p := &peers{own: make(map[netip.Addr][]uint16), relays: make(map[netip.Addr]bool), ports: cfg.Ports}
-	for _, ip := range append(machine, cfg.PublicIPs...) {
-		p.own[ip] = nil
+// newPeers makes those of a relay. To loopback addresses only a relay that is at one
+// itself can send.
+func newPeers(s *Server, local, public netip.Addr) *peers {
+	p := &peers{
+		server: s, local: local, public: public,
+		links: make(map[netip.Addr][]uint16), relays: map[netip.Addr]bool{public: true},
 	}
-	for _, a := range cfg.Links {
+	for _, a := range s.config.Links {
 		if a.Addr().IsLoopback() == local.IsLoopback() {
-			p.own[a.Addr()] = append(p.own[a.Addr()], a.Port())
+			p.links[a.Addr()] = append(p.links[a.Addr()], a.Port())
 		}
 	}
-	for _, c := range cfg.UDP {
-		ip := addrPort(c.LocalAddr()).Addr()
-		if ip.IsLoopback() == local.IsLoopback() {
-			p.relays[ip] = true
-		}
-	}
-	if !local.IsLoopback() {
-		for _, ip := range cfg.PublicIPs {
+	for _, c := range s.config.UDP {
+		if ip := addrPort(c.LocalAddr()).Addr(); ip.IsLoopback() == local.IsLoopback() {
 			p.relays[ip] = true
 		}
 	}
@@ -81,18 +79,26 @@ func newPeers(local netip.Addr, cfg *Config, machine []netip.Addr) *peers {
 // mayReachIP tells whether anything at an address may be reached.
 func (p *peers) mayReachIP(ip netip.Addr) bool {
 	ip = ip.Unmap()
-	if ports, own := p.own[ip]; own {
-		return p.relays[ip] || len(ports) > 0
-	}
-	return p.relays[ip] || Public(ip)
+	return p.relays[ip] || len(p.links[ip]) > 0 || !p.own(ip) && Public(ip)
 }
 
 // mayReach tells whether an address and port may be reached.
 func (p *peers) mayReach(a netip.AddrPort) bool {
 	ip := a.Addr().Unmap()
-	ports, own := p.own[ip]
-	if own || p.relays[ip] {
-		return slices.Contains(ports, a.Port()) || p.relays[ip] && p.ports.contains(a.Port())
+	switch {
+	case slices.Contains(p.links[ip], a.Port()):
+		return true
+	case p.relays[ip]:
+		if ip == p.public {
+			ip = p.local
+		}
+		_, open := p.server.open.Load(netip.AddrPortFrom(ip, a.Port()))
+		return open
 	}
-	return Public(ip)
+	return !p.own(ip) && Public(ip)
+}
+
+// own tells whether an address is the machine's, or mapped to it.
+func (p *peers) own(ip netip.Addr) bool {
+	return len(p.links[ip]) > 0 || slices.Contains(p.server.config.PublicIPs, ip) || p.server.machine.has(ip)
 }

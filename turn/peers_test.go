@@ -16,6 +16,7 @@ func TestPublicAddresses(t *testing.T) {
 		"169.254.169.254": false, "172.16.0.1": false, "172.31.255.255": false, "192.0.0.8": false, "192.168.0.1": false,
 		"198.18.0.1": false, "198.19.255.255": false, "224.0.0.251": false, "239.1.2.3": false, "240.0.0.1": false, "255.255.255.255": false,
 		"::": false, "::1": false, "::8.8.8.8": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd12::1": false,
+		"100::1:0:0:1": false, "1fff::1": false, "2000::1": true, "3fff:ffff::1": true, "4000::1": false, "5f00::1": false, "e000::1": false,
 		"fec0::1": false, "ff02::1": false, "64:ff9b::a00:1": false, "64:ff9b:1::1": false, "2002:a00:1::": false, "2001::1": false, "100::1": false,
 		"::ffff:10.0.0.1": false, "::ffff:127.0.0.1": false, "::ffff:169.254.169.254": false, "::ffff:100.64.0.1": false, "::ffff:0.0.0.0": false,
 	} {
@@ -36,10 +37,16 @@ func TestPortsAreNotOpenWhereTheAddressIsNot(t *testing.T) {
 	}
 	defer socket.Close()
 	own, mapped := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("203.0.113.7")
-	p := newPeers(own, &Config{
-		UDP: []net.PacketConn{socket}, PublicIPs: []netip.Addr{mapped}, Ports: PortRange{50000, 50100},
+	s := &Server{config: Config{
+		UDP: []net.PacketConn{socket}, PublicIPs: []netip.Addr{mapped},
 		Links: []netip.AddrPort{netip.AddrPortFrom(own, 3478), netip.AddrPortFrom(mapped, 3478), netip.MustParseAddrPort("127.0.0.1:3478")},
-	}, []netip.Addr{own, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.9")})
+	}}
+	s.machine.list = func() ([]netip.Addr, error) {
+		return []netip.Addr{own, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.9")}, nil
+	}
+	s.machine.read()
+	s.open.Store(netip.AddrPortFrom(own, 50000), nil)
+	p := newPeers(s, own, mapped)
 	rapid.Check(t, func(t *rapid.T) {
 		ip := rapid.OneOf(
 			rapid.SampledFrom([]netip.Addr{own, mapped, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.9")}),
@@ -62,7 +69,7 @@ func TestPortsAreNotOpenWhereTheAddressIsNot(t *testing.T) {
 		case "10.0.0.5":
 			want = port == 3478
 		case "203.0.113.7":
-			want = port == 3478 || port == 50000 || port == 50100
+			want = port == 3478 || port == 50000
 		case "127.0.0.1", "192.0.2.9":
 			want = false
 		default:

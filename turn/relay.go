@@ -23,6 +23,7 @@ const relayTries = 16
 // that address, told as the public one. It implements turn.RelayAddressGenerator.
 type relays struct {
 	server *Server
+	at     net.Addr // of ours, to which the clients come
 	local  netip.Addr
 	public netip.Addr // the local one, unless that is mapped
 	peers  *peers
@@ -55,13 +56,13 @@ func (r *relays) AllocatePacketConn(want turn.AllocateListenerConfig) (net.Packe
 		return nil, nil, err
 	}
 	c := &relayConn{UDPConn: conn, relays: r, owner: want.UserID}
+	s.open.Store(c.at(), nil)
 	if !s.relaying.add(c) {
 		c.Close()
 		return nil, nil, net.ErrClosed
 	}
 	s.created.Add(1)
-	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
-	return c, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(net.JoinHostPort(r.public.String(), port))), nil
+	return c, net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.public, c.at().Port())), nil
 }
 
 func (r *relays) listen() (conn *net.UDPConn, err error) {
@@ -97,7 +98,7 @@ func (r *relays) permit(client net.Addr, peer net.IP) bool {
 	case !ok || !r.peers.mayReachIP(ip):
 		r.server.refused.count("peer")
 		return false
-	case r.server.permissions.full(client, peer):
+	case !r.server.permissions.take(clientKey(client, r.at), peer):
 		r.server.refused.count("permissions")
 		return false
 	}
@@ -111,6 +112,11 @@ type relayConn struct {
 	owner  string
 	closed sync.Once
 	ended  sync.Once
+}
+
+// at is where it is on this machine.
+func (c *relayConn) at() netip.AddrPort {
+	return netip.AddrPortFrom(c.relays.local, addrPort(c.LocalAddr()).Port())
 }
 
 // WriteTo implements net.PacketConn. What is refused is lost, as packets may be.
@@ -157,6 +163,7 @@ func (c *relayConn) ReadFrom(b []byte) (int, net.Addr, error) {
 // Close implements net.PacketConn.
 func (c *relayConn) Close() error {
 	c.closed.Do(func() {
+		c.relays.server.open.Delete(c.at()) // before the port can be another's
 		c.UDPConn.Close()
 		c.relays.server.quota.give(c.owner)
 		c.relays.server.relaying.remove(c)

@@ -15,17 +15,19 @@ func TestRelaysReachEachOtherByPublicAddress(t *testing.T) {
 	var s Server
 	s.config.Ports = PortRange{30000, 39999}
 	s.Configure("secret", Limits{})
+	s.machine.list = machineIPs
+	if err := s.machine.read(); err != nil {
+		t.Fatal(err)
+	}
 	local, public := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("203.0.113.7")
-	at := &relays{server: &s, local: local, public: public, peers: &peers{
-		own: map[netip.Addr][]uint16{local: nil, public: nil}, relays: map[netip.Addr]bool{public: true}, ports: s.config.Ports,
-	}}
+	at := &relays{server: &s, local: local, public: public, peers: newPeers(&s, local, public)}
 	open := func(user string) (net.PacketConn, net.Addr) {
 		t.Helper()
 		conn, told, err := at.AllocatePacketConn(turn.AllocateListenerConfig{Network: "udp4", UserID: user + "\n192.0.2.1"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := addrPort(told); a.Addr() != public || !s.config.Ports.contains(a.Port()) {
+		if a := addrPort(told); a.Addr() != public || a.Port() < 30000 || a.Port() > 39999 {
 			t.Fatalf("told %v", told)
 		}
 		return conn, told
@@ -41,6 +43,9 @@ func TestRelaysReachEachOtherByPublicAddress(t *testing.T) {
 	if err != nil || string(buffer[:n]) != "hello" || from.String() != atA.String() {
 		t.Fatalf("got %q from %v, %v", buffer[:n], from, err)
 	}
+	if !at.peers.mayReach(addrPort(atB)) {
+		t.Error("an open relay cannot be reached")
+	}
 	for _, c := range []net.PacketConn{a, b} {
 		c.Close()
 		if err := c.Close(); err != nil {
@@ -49,6 +54,9 @@ func TestRelaysReachEachOtherByPublicAddress(t *testing.T) {
 		if _, _, err := c.ReadFrom(buffer); err == nil {
 			t.Error("a closed relay reads on")
 		}
+	}
+	if at.peers.mayReach(addrPort(atB)) {
+		t.Error("the port of a relay is open after its end")
 	}
 	s.relaying.close(func(*relayConn) {})
 	if n := s.quota.taken(); n != 0 {

@@ -53,8 +53,6 @@ var DefaultPorts = PortRange{49152, 65535}
 // String implements fmt.Stringer.
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
-func (r PortRange) contains(port uint16) bool { return r.First <= port && port <= r.Last }
-
 // Limits bound what clients can hold. A zero field means its default.
 type Limits struct {
 	// Allocations are relay addresses that there may be at once: in all, of one user,
@@ -104,9 +102,11 @@ type Server struct {
 	quota       quota // of allocations
 	connections quota // by TCP, of a user without a name
 	permissions permissions
+	machine     machine
+	open        sync.Map // of netip.AddrPort: the relay addresses, as they are here
 	relaying    running[*relayConn]
 	clients     running[*client]
-	byAddress   sync.Map // of *client
+	byAddress   sync.Map // of *client, by clientKey
 	listening   sync.WaitGroup
 	reading     sync.WaitGroup
 
@@ -131,7 +131,8 @@ func New(cfg Config) (*Server, error) {
 		s.log = slog.Default()
 	}
 	s.Configure(cfg.Secret, cfg.Limits)
-	machine, err := machineIPs()
+	s.machine.list, s.machine.log = machineIPs, s.log
+	err := s.machine.read()
 	if err != nil {
 		return nil, fmt.Errorf("start TURN: %w", err)
 	}
@@ -140,14 +141,14 @@ func New(cfg Config) (*Server, error) {
 		LoggerFactory: pionlog.Factory{Log: s.log},
 	}
 	for _, c := range cfg.UDP {
-		r := s.relaysAt(c.LocalAddr(), machine)
+		r := s.relaysAt(c.LocalAddr())
 		conn := &reader{PacketConn: c, server: s}
 		pion.PacketConnConfigs = append(pion.PacketConnConfigs, turn.PacketConnConfig{
 			PacketConn: conn, RelayAddressGenerator: r, PermissionHandler: r.permit,
 		})
 	}
 	for _, l := range cfg.TCP {
-		r := s.relaysAt(l.Addr(), machine)
+		r := s.relaysAt(l.Addr())
 		own := listener{l, s}
 		pion.ListenerConfigs = append(pion.ListenerConfigs, turn.ListenerConfig{
 			Listener: own, RelayAddressGenerator: r, PermissionHandler: r.permit,
@@ -177,9 +178,9 @@ func (s *Server) Configure(secret string, limits Limits) {
 }
 
 // relaysAt makes relay addresses for clients that come to an address.
-func (s *Server) relaysAt(at net.Addr, machine []netip.Addr) *relays {
+func (s *Server) relaysAt(at net.Addr) *relays {
 	local := addrPort(at).Addr()
-	r := &relays{server: s, local: local, public: local, peers: newPeers(local, &s.config, machine)}
+	r := &relays{server: s, at: at, local: local, public: local}
 	if !local.IsLoopback() {
 		for _, ip := range s.config.PublicIPs {
 			if ip.Is4() == local.Is4() {
@@ -188,6 +189,7 @@ func (s *Server) relaysAt(at net.Addr, machine []netip.Addr) *relays {
 			}
 		}
 	}
+	r.peers = newPeers(s, local, r.public)
 	return r
 }
 
@@ -209,39 +211,33 @@ func (s *Server) events() turn.EventHandler {
 				s.refused.count("credentials")
 			}
 		},
-		OnAllocationCreated: func(src, _ net.Addr, _, _, _ string, _ net.Addr, _ int) {
-			if c := s.client(src); c != nil {
+		OnAllocationCreated: func(src, dst net.Addr, _, _, _ string, _ net.Addr, _ int) {
+			if c := s.client(src, dst); c != nil {
 				c.allocated.Store(true)
 			}
 		},
-		OnAllocationDeleted: func(src, _ net.Addr, _, _, _ string) {
-			s.permissions.change(src, func(g *granted) { *g = granted{peers: make(map[string]bool)} })
-			if c := s.client(src); c != nil {
+		OnAllocationDeleted: func(src, dst net.Addr, _, _, _ string) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { *g = granted{peers: make(map[string]bool)} })
+			if c := s.client(src, dst); c != nil {
 				c.Conn.Close()
 			}
 		},
 		OnAllocationError: func(_, _ net.Addr, _, _ string) { s.failed.Add(1) },
-		OnPermissionCreated: func(src, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
-			s.permissions.change(src, func(g *granted) { g.peers[peer.String()] = true })
+		OnPermissionDeleted: func(src, dst net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { delete(g.peers, peer.String()) })
 		},
-		OnPermissionDeleted: func(src, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
-			s.permissions.change(src, func(g *granted) { delete(g.peers, peer.String()) })
+		OnChannelCreated: func(src, dst net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { g.channels++ })
 		},
-		OnChannelCreated: func(src, _ net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
-			s.permissions.change(src, func(g *granted) { g.channels++ })
-		},
-		OnChannelDeleted: func(src, _ net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
-			s.permissions.change(src, func(g *granted) { g.channels = max(0, g.channels-1) })
+		OnChannelDeleted: func(src, dst net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
+			s.permissions.change(clientKey(src, dst), func(g *granted) { g.channels = max(0, g.channels-1) })
 		},
 	}
 }
 
 // client is that of a TCP connection, or nil.
-func (s *Server) client(a net.Addr) *client {
-	if _, ok := a.(*net.TCPAddr); !ok {
-		return nil
-	}
-	c, _ := s.byAddress.Load(a.String())
+func (s *Server) client(src, dst net.Addr) *client {
+	c, _ := s.byAddress.Load(clientKey(src, dst))
 	found, _ := c.(*client)
 	return found
 }
@@ -259,8 +255,9 @@ type Stats struct {
 	Created     uint64 // allocations
 	// Refused counts what was refused: credentials and expired ones; allocations over the
 	// limits allocations, user and address, or without a free port (ports), of another
-	// family or transport; connections by TCP over a limit; permissions for a peer that
-	// may not be reached, and too many permissions; packets to or from such a port.
+	// family or transport; connections by TCP over a limit (connections), or that sent what is
+	// no frame (frame); permissions for a peer that may not be reached, and too many
+	// permissions; packets to or from such a port.
 	Refused map[string]uint64
 	// Failed counts the requests that were answered with an error, those among them.
 	Failed uint64
@@ -299,21 +296,4 @@ func (r *reader) ReadFrom(b []byte) (int, net.Addr, error) {
 		r.ended.Do(r.server.reading.Done)
 	}
 	return n, from, err
-}
-
-// machineIPs are the addresses of the machine.
-func machineIPs() ([]netip.Addr, error) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list the machine's addresses: %w", err)
-	}
-	var ips []netip.Addr
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			if ip, ok := netip.AddrFromSlice(n.IP); ok {
-				ips = append(ips, ip.Unmap())
-			}
-		}
-	}
-	return ips, nil
 }
