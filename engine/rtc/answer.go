@@ -36,6 +36,7 @@ type Guest struct {
 	candidates int // that came from the client, in this ICE session
 	onTrack    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	early      []track // came before anybody asked
+	tracks     int     // that came
 }
 
 type track struct {
@@ -57,6 +58,8 @@ const (
 	// maxCandidates bounds the addresses of a client, since each is probed from here.
 	maxCandidates = 64
 )
+
+var errTooManyTracks = fmt.Errorf("more than %d tracks", maxSections)
 
 // Guest answers the offer of a client. Of its data channels the one with the label
 // is taken, others are closed. The caller closes the guest; on error there is none,
@@ -149,15 +152,16 @@ func (t *Transport) newGuest(label string, data bool) (*Guest, error) {
 	if t.closed {
 		return nil, net.ErrClosed
 	}
-	pc, err := t.hosting.NewPeerConnection(t.configuration())
-	if err != nil {
-		return nil, err
-	}
 	g := &Guest{
-		transport: t, pc: pc, label: label, data: data,
+		transport: t, label: label, data: data,
 		connected: make(chan struct{}), channel: make(chan *Channel, 1),
 		negotiating: make(chan struct{}, 1),
 	}
+	pc, err := bounded(t.hosting, t.media, g.end).NewPeerConnection(t.configuration())
+	if err != nil {
+		return nil, err
+	}
+	g.pc = pc
 	g.ctx, g.stop = context.WithCancelCause(context.Background())
 	t.guests[g] = struct{}{}
 	pc.OnConnectionStateChange(g.stateChanged)
@@ -221,12 +225,16 @@ func (g *Guest) OnTrack(f func(*webrtc.TrackRemote, *webrtc.RTPReceiver)) {
 
 func (g *Guest) arrived(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	g.mu.Lock()
-	f := g.onTrack
-	if f == nil {
-		g.early = append(g.early, track{remote, receiver}) // maxSections bounds them
+	g.tracks++
+	f, tooMany := g.onTrack, g.tracks > maxSections
+	if f == nil && !tooMany {
+		g.early = append(g.early, track{remote, receiver})
 	}
 	g.mu.Unlock()
-	if f != nil {
+	switch {
+	case tooMany:
+		g.end(errTooManyTracks)
+	case f != nil:
 		f(remote, receiver)
 	}
 }

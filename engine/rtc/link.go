@@ -21,6 +21,7 @@ const maxMessage = 64 << 10
 // link is a peer connection with its data channel.
 type link struct {
 	transport *Transport
+	api       *webrtc.API
 	pc        *webrtc.PeerConnection
 	h         engine.LinkHandler
 

@@ -111,7 +111,7 @@ func (l *link) section(t webrtc.TrackLocal) (*webrtc.RTPTransceiver, error) {
 		if tr.Kind() != t.Kind() {
 			continue
 		}
-		sender, err := l.transport.answering.NewRTPSender(t, l.pc.SCTP().Transport())
+		sender, err := l.api.NewRTPSender(t, l.pc.SCTP().Transport())
 		if err != nil {
 			return nil, err
 		}
