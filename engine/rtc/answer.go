@@ -32,6 +32,7 @@ type Guest struct {
 	mu         sync.Mutex
 	up         bool // connected is closed
 	taken      bool // channel got it
+	channels   int  // that the client has opened
 	ended      bool
 	candidates int // that came from the client, in this ICE session
 	onTrack    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
@@ -251,6 +252,14 @@ func (g *Guest) WritePLI(track *webrtc.TrackRemote) error {
 
 // adopt takes the data channel with our label; others are closed.
 func (g *Guest) adopt(dc *webrtc.DataChannel) {
+	g.mu.Lock()
+	g.channels++
+	tooMany := g.channels > maxChannels
+	g.mu.Unlock()
+	if tooMany {
+		g.end(errTooManyChannels)
+		return
+	}
 	dc.OnOpen(func() {
 		g.mu.Lock()
 		taken := g.taken || g.ended || dc.Label() != g.label

@@ -220,3 +220,22 @@ func TestGuestWithTooManySources(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Channels that are opened without end end the connection, closed ones too.
+func TestGuestWithTooManyChannels(t *testing.T) {
+	tr, pc := transport(t), browser(t)
+	for range 18 {
+		if _, err := pc.CreateDataChannel("other", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, sdp, err := tr.Guest(t.Context(), offerOf(t, pc), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, pc, sdp)
+	await(t, "done", g.Done())
+	if err := context.Cause(g.Context()); !strings.Contains(err.Error(), "data channels") {
+		t.Error(err)
+	}
+}

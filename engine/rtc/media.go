@@ -197,7 +197,11 @@ func (l *link) complete(ctx context.Context, offer webrtc.SessionDescription, an
 			}
 		}
 	}
-	return refused, l.Accept(ctx, answer)
+	if err := l.Accept(ctx, answer); err != nil {
+		l.end(err) // pion does not take the offer back
+		return nil, err
+	}
+	return refused, nil
 }
 
 // answered is a media section of an answer.

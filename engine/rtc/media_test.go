@@ -181,3 +181,37 @@ func TestLimitsOfStreams(t *testing.T) {
 		t.Errorf("a second stream: %v", err)
 	}
 }
+
+// An answer that cannot be taken ends the link: the offer is not to be had back.
+func TestAnswerThatIsSpoiled(t *testing.T) {
+	s := newStage(t, engine.Limits{})
+	v := newViewer(t, s, "Alice")
+	v.over.Store(true)
+	v.spoils.Store(true)
+	publish(t, s, "", newCamera(t, "one", webrtc.MimeTypeVP8))
+	s.dropped(t, "media: description refused", 1)
+	until(t, "the end of the link", func() bool { return !s.linked() })
+}
+
+// What a page sends beyond reason costs nothing, or itself.
+func TestPageThatAsksForTooMuch(t *testing.T) {
+	s := newStage(t, engine.Limits{})
+	v := newViewer(t, s, "Alice")
+	v.over.Store(true)
+	v.signal("offer", strings.Repeat("m", 600<<10))
+	s.dropped(t, "media: description too long", 1)
+	v.signal("offer", "v=0\r\n"+strings.Repeat("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", 129))
+	s.dropped(t, "media: description refused", 1)
+	if !s.linked() {
+		t.Error("the link has ended")
+	}
+	for range 17 {
+		if _, err := v.pc.CreateDataChannel("more", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the end of the link", func() bool { return !s.linked() })
+}
+
+// linked tells whether no link has ended.
+func (s *stage) linked() bool { return s.node.Stats().LinksClosed == 0 }

@@ -225,7 +225,7 @@ func (t *Transport) Answer(ctx context.Context, offer string, h engine.LinkHandl
 	if err != nil {
 		return nil, "", fmt.Errorf("answer an offer: %w", err)
 	}
-	l.pc.OnDataChannel(l.adopt)
+	l.pc.OnDataChannel(l.heard)
 	sdp, err := l.answer(ctx, offer)
 	if err != nil {
 		l.discard()
