@@ -176,7 +176,7 @@ func (n *negotiation) offer(ctx context.Context) error {
 	n.expectAnswer()
 	if added != nil && added.meta != nil {
 		// In one lane, so that they keep their order.
-		if err := n.say(channelStream, added.meta); err != nil {
+		if err := n.say(ChannelStream, added.meta); err != nil {
 			return err
 		}
 	}

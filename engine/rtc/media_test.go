@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -215,3 +217,34 @@ func TestPageThatAsksForTooMuch(t *testing.T) {
 
 // linked tells whether no link has ended.
 func (s *stage) linked() bool { return s.node.Stats().LinksClosed == 0 }
+
+// A guest has so many tracks, early or late.
+func TestGuestWithTooManyTracks(t *testing.T) {
+	s, tr, pc := newStage(t, engine.Limits{}), transport(t), browser(t)
+	var tracks []*webrtc.TrackLocalStaticSample
+	for range 6 {
+		track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", "camera")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pc.AddTransceiverFromTrack(track); err != nil {
+			t.Fatal(err)
+		}
+		tracks = append(tracks, track)
+	}
+	g, sdp, err := tr.Guest(t.Context(), offerOf(t, pc), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, pc, sdp)
+	g.Publish(s.seat, nil, func(err error) { t.Error(err) })
+	until(t, "two tracks too many", func() bool {
+		for _, track := range tracks {
+			if err := track.WriteSample(media.Sample{Data: make([]byte, 100), Duration: 20 * time.Millisecond}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.node.Stats().Dropped["media: more tracks than its sender may have"] == 2
+	})
+	until(t, "a stream", func() bool { return s.room.Stats().Streams == 1 })
+}
