@@ -35,6 +35,7 @@ type Guest struct {
 	channels   int  // that the client has opened
 	ended      bool
 	candidates int // that came from the client, in this ICE session
+	ufrag, pwd string
 	onTrack    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	early      []track // came before anybody asked
 	tracks     int     // that came
@@ -73,10 +74,12 @@ func (t *Transport) Guest(ctx context.Context, offer, label string) (g *Guest, a
 	if g, err = t.newGuest(label, data); err != nil {
 		return nil, "", fmt.Errorf("answer an offer: %w", err)
 	}
+	offer = tidy(offer)
 	if answer, err = g.answer(ctx, offer); err != nil {
 		_ = g.Close()
 		return nil, "", err
 	}
+	g.agree(attribute(offer, "ice-ufrag"), attribute(offer, "ice-pwd"))
 	return g, answer, nil
 }
 
