@@ -71,3 +71,20 @@ func TestMediaTakeCredentials(t *testing.T) {
 		}
 	}
 }
+
+// A camera for which the room has no place is counted, and told of.
+func TestCameraWithoutASeat(t *testing.T) {
+	told := make(chan Refused, 1)
+	s := serveWHIP(t, Config{Refused: func(r Refused) { told <- r }})
+	s.enter()
+	s.node.SetLimits(engine.Limits{SeatsPerRoom: 1})
+	v := newVisitor(s)
+	if _, err := v.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo); err != nil {
+		t.Fatal(err)
+	}
+	v.post()
+	eventually(t, "it is counted", func() bool { return s.h.Stats().Refused["room_full"] == 1 })
+	if r := <-told; r.Reason != "room_full" || r.Room != "demo" {
+		t.Errorf("told %+v", r)
+	}
+}
