@@ -14,9 +14,12 @@ const (
 	channelPong    = "@_pong"
 	channelLeave   = "@_leave"
 	channelSignal  = "@_signal"
-	channelStream  = "@_stream"
 	channelTrack   = "@_track"
 )
+
+// ChannelStream stands for audio and video where credentials name channels: who may
+// publish on it may send them. It is also what peers say of their streams on.
+const ChannelStream = "@_stream"
 
 // internal takes a message on an internal channel.
 func (l *link) internal(m *frame.Message) {
@@ -30,7 +33,7 @@ func (l *link) internal(m *frame.Message) {
 		l.close(errRemoteLeft)
 	case channelSignal:
 		l.onDescription(m.Content)
-	case channelStream, channelTrack:
+	case ChannelStream, channelTrack:
 		// What is said of the media of the remote peer, which is declined.
 	default:
 		l.room.node.counters.drop("frame: unknown internal channel")

@@ -92,6 +92,12 @@ func (a *Attachment) MediaDropped() {
 	a.seat.room.node.counters.drop("media: more than its sender may send")
 }
 
+// TrackDropped counts a track of the seat that is not published, as it has more than
+// it may.
+func (a *Attachment) TrackDropped() {
+	a.seat.room.node.counters.drop("media: more tracks than its sender may have")
+}
+
 // Close ends the stream: peers see its tracks go. It is idempotent, and does not
 // wait for them.
 func (s *Stream) Close() {

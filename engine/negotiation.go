@@ -20,6 +20,9 @@ const (
 	maxOffers = 3
 	// maxRenegotiate is the number of descriptions of the remote peer that wait.
 	maxRenegotiate = 4
+	// maxDescription is the size of one, in bytes. Browsers' with dozens of sections
+	// have 200 KB.
+	maxDescription = 512 << 10
 )
 
 // negotiation is the descriptions that pass over a link for the sake of media
@@ -66,6 +69,8 @@ func (n *negotiation) heard(d description) {
 	switch {
 	case d.SDP == "" || d.Type != "offer" && d.Type != "answer":
 		n.drop("media: bad signal")
+	case len(d.SDP) > maxDescription:
+		n.drop("media: description too long")
 	case d.Type == "answer":
 		n.answer = d.SDP
 	case len(n.offers) >= maxRenegotiate:
@@ -171,7 +176,7 @@ func (n *negotiation) offer(ctx context.Context) error {
 	n.expectAnswer()
 	if added != nil && added.meta != nil {
 		// In one lane, so that they keep their order.
-		if err := n.say(channelStream, added.meta); err != nil {
+		if err := n.say(ChannelStream, added.meta); err != nil {
 			return err
 		}
 	}

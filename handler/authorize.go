@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/genosrtc/caddy-genosrtc/admission"
+	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/session"
 )
 
@@ -134,6 +135,11 @@ func (s *settings) unauthorized(d door, fault *session.Error) *refusal {
 		why.challenges = append(why.challenges, `Basic realm="genosrtc", charset="UTF-8"`)
 	}
 	return why
+}
+
+var forbiddenMedia = &refusal{
+	reason: string(session.CodeForbidden), status: http.StatusForbidden,
+	detail: "the credentials do not allow audio and video: that takes publish on " + engine.ChannelStream,
 }
 
 var forbiddenChannel = &refusal{

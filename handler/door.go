@@ -44,20 +44,34 @@ const (
 	// not used yet.
 	openRate  = 1
 	openBurst = 20
-	// maxOpeners is the number of addresses that this is known of. Who opened none
+	// maxOpeners is the number of addresses that a pace is known of. Who did nothing
 	// for longest is forgotten first.
 	maxOpeners = 4096
 )
 
-// openers are the rates at which addresses open rooms.
-type openers = lru.Cache[string, *rate.Limiter]
+// paces are the rates at which addresses do something, such as opening rooms.
+type paces struct {
+	known *lru.Cache[string, *rate.Limiter]
+	rate  rate.Limit // in a second
+	burst int        // at once
+}
 
-func newOpeners() *openers {
-	o, err := lru.New[string, *rate.Limiter](maxOpeners)
+func newPaces(every rate.Limit, burst int) paces {
+	known, err := lru.New[string, *rate.Limiter](maxOpeners)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return o
+	return paces{known, every, burst}
+}
+
+// allow tells whether an address may do it once more.
+func (p paces) allow(network string) bool {
+	limiter := rate.NewLimiter(p.rate, p.burst)
+	if known, ok, _ := p.known.PeekOrAdd(network, limiter); ok {
+		limiter = known
+	}
+	p.known.Get(network) // it is used
+	return limiter.Allow()
 }
 
 // enter returns the room behind a door, for a client whose credentials are good.
@@ -65,12 +79,7 @@ func (h *Handler) enter(d door, network string) (*engine.Room, *refusal) {
 	if d.room != nil {
 		return d.room, nil
 	}
-	limiter := rate.NewLimiter(openRate, openBurst)
-	if known, ok, _ := h.openers.PeekOrAdd(network, limiter); ok {
-		limiter = known
-	}
-	h.openers.Get(network) // it is used
-	if !limiter.Allow() {
+	if !h.openers.allow(network) {
 		return nil, tooManyOpened
 	}
 	room, err := h.openRoom(d.name)

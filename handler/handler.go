@@ -102,7 +102,8 @@ type Handler struct {
 	// Of Server-Sent Events and POST.
 	slowStreams, published atomic.Uint64
 	answers                *answers
-	openers                *openers
+	openers                paces // of rooms
+	offers                 paces // of WebRTC
 	// lists are those that are made at once: each may read a whole graph. Others wait.
 	lists *semaphore.Weighted
 
@@ -131,7 +132,7 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{
 		engine: cfg.Engine, openRoom: cfg.OpenRoom, path: cfg.Path, clientIP: cfg.ClientIP, log: cfg.Logger,
 		ice: cfg.ICEServers, watcher: cfg.Refused, relays: cfg.Relays, monitor: newMonitor(),
-		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newOpeners(),
+		mux: http.NewServeMux(), byAddress: make(map[string]int), answers: newAnswers(), openers: newPaces(openRate, openBurst), offers: newPaces(offerRate, offerBurst),
 		lists:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		webrtc: cfg.WebRTC, media: cfg.Media, guests: guests{patience: connectTime},
 		held: make(map[*held]struct{}),

@@ -23,8 +23,10 @@ const (
 const maxDescription = 64 << 10
 
 var (
-	noMedia        = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server's WebRTC port is closed"}
-	tooManyPending = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "2", detail: "too many WebRTC connections are being made"}
+	noMedia            = &refusal{reason: "stopping", status: http.StatusServiceUnavailable, retryAfter: "5", detail: "the server's WebRTC port is closed"}
+	tooManyOffers      = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "1", detail: "too many WebRTC connections were begun from this address"}
+	tooManyPendingHere = &refusal{reason: "address", status: http.StatusTooManyRequests, retryAfter: "2", detail: "too many WebRTC connections are being made from this address"}
+	tooManyPending     = &refusal{reason: "sessions", status: http.StatusServiceUnavailable, retryAfter: "2", detail: "too many WebRTC connections are being made"}
 )
 
 // serveWHIP is the endpoint (RFC 9725, section 4.1) that makes sessions over WebRTC.
@@ -39,6 +41,12 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent) // section 4.2
 		return
 	}
+	address := h.clientIP(r)
+	key := network(address)
+	if !h.offers.allow(key) {
+		h.refuse(w, tooManyOffers)
+		return
+	}
 	offer, why := readDescription(w, r, typeSDP)
 	if why != nil {
 		h.refuse(w, why)
@@ -49,8 +57,6 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, why)
 		return
 	}
-	address := h.clientIP(r)
-	key := network(address)
 	if why := h.admit(key, v.set.limits); why != nil {
 		h.refuse(w, why)
 		return
@@ -65,14 +71,23 @@ func (h *Handler) serveWHIP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, why)
 		return
 	}
-	if !h.guests.begin() {
-		h.refuse(w, tooManyPending)
+	if why := h.guests.begin(key); why != nil {
+		h.refuse(w, why)
 		return
 	}
+	defer func() {
+		if !kept {
+			h.guests.begun(key)
+		}
+	}()
 	peer, answer, err := h.webrtc.Guest(r.Context(), offer, channelLabel)
 	if err != nil {
-		h.guests.begun()
 		h.refuse(w, h.unanswered(err))
+		return
+	}
+	if !peer.HasData() && !v.grant.MayPublish(engine.ChannelStream) {
+		_ = peer.Close()
+		h.refuse(w, forbiddenMedia)
 		return
 	}
 	g := h.guests.add(v.room.Name(), peer, meta)
@@ -138,12 +153,6 @@ func readDescription(w http.ResponseWriter, r *http.Request, want string) (strin
 	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
 		return "", badRequest(http.StatusUnsupportedMediaType, "the Content-Type must be "+want)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDescription))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return "", badRequest(http.StatusRequestEntityTooLarge, "a description has at most 65536 bytes")
-	}
-	if err != nil {
-		return "", badRequest(http.StatusBadRequest, "the body cannot be read: "+err.Error())
-	}
-	return string(body), nil
+	body, why := read(w, r, maxDescription)
+	return string(body), why
 }

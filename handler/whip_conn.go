@@ -129,7 +129,7 @@ func (c *dataConn) Close(code int, reason string) {
 // fail is the end of a session for a fault that has no answer of its own.
 func (c *dataConn) fail(code int, reason string) error {
 	_ = c.say(code, reason)
-	return errors.New(reason)
+	return &session.End{Code: code, Reason: reason}
 }
 
 func (c *dataConn) say(code int, reason string) error {

@@ -25,6 +25,12 @@ const (
 	channelTime = 10 * time.Second
 	// maxConnecting bounds the connections that are being made.
 	maxConnecting = 256
+	// maxConnectingHere bounds those of one network.
+	maxConnectingHere = 32
+	// offerRate and offerBurst bound the offers of a network, in a second and at once:
+	// each costs a socket's worth of work, before anybody is at the other end.
+	offerRate  = 10
+	offerBurst = 100
 	// patchRate and patchBurst bound the PATCHes of a session, in a second and at
 	// once: browsers find some twenty candidates.
 	patchRate  = 5
@@ -68,24 +74,35 @@ type guests struct {
 	mu         sync.Mutex
 	all        map[string]*guest
 	connecting int
+	byNetwork  map[string]int // of those
 }
 
-// begin counts a connection that is being made, until begun. It reports false if
-// there are too many.
-func (s *guests) begin() bool {
+// begin counts a connection that is being made, until begun, unless there are too
+// many.
+func (s *guests) begin(network string) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.connecting >= maxConnecting {
-		return false
+	switch {
+	case s.byNetwork[network] >= maxConnectingHere:
+		return tooManyPendingHere
+	case s.connecting >= maxConnecting:
+		return tooManyPending
+	}
+	if s.byNetwork == nil {
+		s.byNetwork = make(map[string]int)
 	}
 	s.connecting++
-	return true
+	s.byNetwork[network]++
+	return nil
 }
 
-func (s *guests) begun() {
+func (s *guests) begun(network string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connecting--
+	if s.byNetwork[network]--; s.byNetwork[network] == 0 {
+		delete(s.byNetwork, network)
+	}
 }
 
 func (s *guests) add(room string, peer *rtc.Guest, meta []byte) *guest {
@@ -138,7 +155,7 @@ func (h *Handler) host(g *guest, v *visit, address string) {
 		}
 	}()
 	defer context.AfterFunc(h.killed, func() { _ = g.peer.Close() })()
-	if err := h.connect(g); err != nil {
+	if err := h.connect(g, network(address)); err != nil {
 		log.Debug("no WebRTC connection", "reason", err)
 		return
 	}
@@ -155,7 +172,11 @@ func (h *Handler) host(g *guest, v *visit, address string) {
 	conn := &dataConn{guest: g.peer, channel: channel, limit: 2*v.set.limits.Message + readHeadroom}
 	h.run(conn, session.Config{
 		Room: v.room, Codec: session.MessagePack, Advised: channelMessage,
-		Joined: func(seat *engine.Attachment) { h.joined(v.room, seat, g) },
+		Joined: func(seat *engine.Attachment, grant session.Grant) {
+			if grant.MayPublish(engine.ChannelStream) {
+				h.joined(v.room, seat, g)
+			}
+		},
 	}, v.shown, v.set.limits, address)
 }
 
@@ -171,8 +192,8 @@ func (h *Handler) joined(room *engine.Room, seat *engine.Attachment, g *guest) {
 }
 
 // connect waits until the connection is up.
-func (h *Handler) connect(g *guest) error {
-	defer h.guests.begun()
+func (h *Handler) connect(g *guest, network string) error {
+	defer h.guests.begun(network)
 	timer := time.NewTimer(h.guests.patience)
 	defer timer.Stop()
 	var err error
@@ -206,8 +227,15 @@ func (h *Handler) channel(g *guest) (*rtc.Channel, error) {
 	case <-h.ctx.Done():
 		return nil, context.Cause(h.ctx)
 	case <-timer.C:
+		h.refused.count("webrtc")
 		return nil, fmt.Errorf("no data channel %q within %v", channelLabel, channelTime)
 	}
+}
+
+// missed counts a client that gets no seat after all, of which who watches is told.
+func (h *Handler) missed(room, address string, code session.Code) {
+	h.refused.count(string(code))
+	h.tell(room, address, string(code))
 }
 
 // sit is a seat for a guest that only sends media. It hears nothing but what has to
@@ -216,7 +244,11 @@ func (h *Handler) sit(g *guest, v *visit, address string) error {
 	held := h.hold(v.room)
 	defer held.release()
 	grant, fault := held.admit(v.shown)
+	if fault == nil && !grant.MayPublish(engine.ChannelStream) {
+		fault = &session.Error{Code: session.CodeForbidden, Text: forbiddenMedia.detail}
+	}
 	if fault != nil {
+		h.missed(g.room, address, fault.Code)
 		return fault
 	}
 	ctx, stop := context.WithCancelCause(g.peer.Context())
@@ -233,6 +265,9 @@ func (h *Handler) sit(g *guest, v *visit, address string) error {
 		Owner: network(address), User: grant.User, PerOwner: v.set.limits.SessionsPerAddress,
 		Hears: func(string) bool { return false },
 	})
+	if errors.Is(err, engine.ErrRoomFull) {
+		h.missed(g.room, address, session.CodeRoomFull)
+	}
 	if err != nil {
 		return err
 	}

@@ -44,8 +44,9 @@ func TestStrictWHIPHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serveWHIP(t, Config{Settings: Settings{Auth: Auth{Tokens: tokens}, StrictWHIP: true}})
-	token := func(rooms ...string) string {
-		made, err := admission.Mint(cfg, admission.Claims{User: "ada", Rooms: rooms, Expires: time.Now().Add(time.Hour)})
+	mint := func(c admission.Claims) string {
+		c.User, c.Expires = "ada", time.Now().Add(time.Hour)
+		made, err := admission.Mint(cfg, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +54,8 @@ func TestStrictWHIPHTTP(t *testing.T) {
 	}
 	s.open("other")
 	g := &golden{t: t, handler: s.h, open: 1000, server: s.server.URL, tokens: strings.NewReplacer(
-		"GOOD-TOKEN", token("demo"), "OTHER-TOKEN", token("other"),
+		"GOOD-TOKEN", mint(admission.Claims{Rooms: []string{"demo"}}), "OTHER-TOKEN", mint(admission.Claims{Rooms: []string{"other"}}),
+		"MUTE-TOKEN", mint(admission.Claims{Publish: []string{"chat"}}),
 	)}
 	g.file("testdata/whip_strict.txt", 10)
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -110,10 +111,20 @@ func TestNoConnection(t *testing.T) {
 // So many connections can be in the making, and no more.
 func TestConnectingIsBounded(t *testing.T) {
 	s := serveWHIP(t, Config{})
-	for range maxConnecting {
-		if !s.h.guests.begin() {
-			t.Fatal("refused too early")
+	begin := func(n int, network string) {
+		t.Helper()
+		for range n {
+			if why := s.h.guests.begin(network); why != nil {
+				t.Fatal("refused too early", why)
+			}
 		}
+	}
+	begin(maxConnectingHere, "192.0.2.0")
+	if why := s.h.guests.begin("192.0.2.0"); why != tooManyPendingHere {
+		t.Errorf("one network has them all: %v", why)
+	}
+	for i := 1; i < maxConnecting/maxConnectingHere; i++ {
+		begin(maxConnectingHere, fmt.Sprint("192.0.2.", i))
 	}
 	g := golden{t: t}
 	res, _ := s.ask("POST", demoWHIP, g.offer("data.sdp"), "Content-Type", typeSDP)
@@ -226,4 +237,18 @@ func TestDataAndMedia(t *testing.T) {
 		t.Errorf("the seat is %q, the peer %q", seat, id)
 	}
 	play(t, track, func() bool { return got.Load() > 0 })
+}
+
+// One network makes no more offers than at a rate, whatever becomes of them.
+func TestOffersHaveARate(t *testing.T) {
+	s := serveWHIP(t, Config{})
+	for range offerBurst + 2*offerRate {
+		if res, _ := s.ask("POST", demoWHIP, "no offer", "Content-Type", typeSDP); res.StatusCode == http.StatusTooManyRequests {
+			if res.Header.Get("Retry-After") == "" {
+				t.Error(res.Header)
+			}
+			return
+		}
+	}
+	t.Error("all were taken")
 }

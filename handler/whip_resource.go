@@ -72,10 +72,11 @@ const restartTime = 10 * time.Second
 
 // patch takes candidates of the client, or restarts ICE (RFC 9725, section 4.3).
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, g *guest, strict bool) {
-	body, why := readDescription(w, r, typeFragment)
-	if why == nil && !g.patches.Allow() {
-		why = tooQuick
+	if !g.patches.Allow() {
+		h.refuse(w, tooQuick)
+		return
 	}
+	body, why := readDescription(w, r, typeFragment)
 	if why != nil {
 		h.refuse(w, why)
 		return

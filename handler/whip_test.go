@@ -137,6 +137,10 @@ func TestDataChannelFaults(t *testing.T) {
 			v.hear("welcome")
 			test.send(v)
 			v.over(test.code, test.reason)
+			eventually(t, "the session ends", func() bool { return s.h.Stats().Sessions == 0 })
+			if st := s.room.Stats(); test.code == 1002 && st.Seats != 0 { // as on a WebSocket
+				t.Errorf("%+v", st)
+			}
 		})
 	}
 }

@@ -50,7 +50,7 @@ func (s *session) join() bool {
 		welcome.Limits.Message = min(s.Advised, s.Limits.Message)
 	}
 	if s.Joined != nil {
-		s.Joined(seat)
+		s.Joined(seat, s.grant)
 	}
 	if seat.Mesh() != seat.ID() {
 		welcome.Mesh = seat.Mesh()

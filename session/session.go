@@ -57,9 +57,9 @@ type Config struct {
 	// Advised is what welcome tells as limits.message where that is less than
 	// Limits.Message: what fits the connection in one piece. 0: it tells that.
 	Advised int
-	// Joined is called with the seat, once it is taken. It must not block. Nil: nobody
+	// Joined is called with the seat, once it is taken, and what its client may do. It must not block. Nil: nobody
 	// needs it.
-	Joined func(*engine.Attachment)
+	Joined func(*engine.Attachment, Grant)
 	// Pace is called before each message of the client that others hear of, or that is
 	// about the graph. It may wait, until ctx ends, which holds the client back. Nil:
 	// at any pace.
@@ -367,9 +367,13 @@ func (s *session) over(m *Message, end *End) {
 	s.reply(reply{m: m, end: end})
 }
 
-// gone ends a session whose connection is lost.
+// gone ends a session whose connection is lost, or was ended by its Conn with an End.
 func (s *session) gone(err error) {
 	if end := s.decided.Load(); end != nil {
+		s.end(end)
+		return
+	}
+	if end, ok := errors.AsType[*End](err); ok {
 		s.end(end)
 		return
 	}

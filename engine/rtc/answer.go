@@ -32,10 +32,13 @@ type Guest struct {
 	mu         sync.Mutex
 	up         bool // connected is closed
 	taken      bool // channel got it
+	channels   int  // that the client has opened
 	ended      bool
 	candidates int // that came from the client, in this ICE session
+	ufrag, pwd string
 	onTrack    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	early      []track // came before anybody asked
+	tracks     int     // that came
 }
 
 type track struct {
@@ -58,6 +61,8 @@ const (
 	maxCandidates = 64
 )
 
+var errTooManyTracks = fmt.Errorf("more than %d tracks", maxSections)
+
 // Guest answers the offer of a client. Of its data channels the one with the label
 // is taken, others are closed. The caller closes the guest; on error there is none,
 // and that wraps ErrDescription or ErrNotNegotiable where the offer is at fault.
@@ -69,10 +74,12 @@ func (t *Transport) Guest(ctx context.Context, offer, label string) (g *Guest, a
 	if g, err = t.newGuest(label, data); err != nil {
 		return nil, "", fmt.Errorf("answer an offer: %w", err)
 	}
+	offer = tidy(offer)
 	if answer, err = g.answer(ctx, offer); err != nil {
 		_ = g.Close()
 		return nil, "", err
 	}
+	g.agree(attribute(offer, "ice-ufrag"), attribute(offer, "ice-pwd"))
 	return g, answer, nil
 }
 
@@ -149,15 +156,16 @@ func (t *Transport) newGuest(label string, data bool) (*Guest, error) {
 	if t.closed {
 		return nil, net.ErrClosed
 	}
-	pc, err := t.hosting.NewPeerConnection(t.configuration())
-	if err != nil {
-		return nil, err
-	}
 	g := &Guest{
-		transport: t, pc: pc, label: label, data: data,
+		transport: t, label: label, data: data,
 		connected: make(chan struct{}), channel: make(chan *Channel, 1),
 		negotiating: make(chan struct{}, 1),
 	}
+	pc, err := bounded(t.hosting, t.media, g.end).NewPeerConnection(t.configuration())
+	if err != nil {
+		return nil, err
+	}
+	g.pc = pc
 	g.ctx, g.stop = context.WithCancelCause(context.Background())
 	t.guests[g] = struct{}{}
 	pc.OnConnectionStateChange(g.stateChanged)
@@ -221,12 +229,16 @@ func (g *Guest) OnTrack(f func(*webrtc.TrackRemote, *webrtc.RTPReceiver)) {
 
 func (g *Guest) arrived(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	g.mu.Lock()
-	f := g.onTrack
-	if f == nil {
-		g.early = append(g.early, track{remote, receiver}) // maxSections bounds them
+	g.tracks++
+	f, tooMany := g.onTrack, g.tracks > maxSections
+	if f == nil && !tooMany {
+		g.early = append(g.early, track{remote, receiver})
 	}
 	g.mu.Unlock()
-	if f != nil {
+	switch {
+	case tooMany:
+		g.end(errTooManyTracks)
+	case f != nil:
 		f(remote, receiver)
 	}
 }
@@ -243,6 +255,14 @@ func (g *Guest) WritePLI(track *webrtc.TrackRemote) error {
 
 // adopt takes the data channel with our label; others are closed.
 func (g *Guest) adopt(dc *webrtc.DataChannel) {
+	g.mu.Lock()
+	g.channels++
+	tooMany := g.channels > maxChannels
+	g.mu.Unlock()
+	if tooMany {
+		g.end(errTooManyChannels)
+		return
+	}
 	dc.OnOpen(func() {
 		g.mu.Lock()
 		taken := g.taken || g.ended || dc.Label() != g.label

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/pion/ice/v4"
@@ -17,7 +18,7 @@ var (
 )
 
 // AddCandidate adds an address of the client (RFC 8839, section 5.1), with or without
-// "candidate:" before it. One that cannot be used, such as a name of mDNS, is dropped.
+// "candidate:" before it. One that cannot be used, such as one with a host name, is dropped.
 // It fails with ErrCandidate or ErrTooManyCandidates.
 func (g *Guest) AddCandidate(line string) error {
 	if err := checkCandidate(line); err != nil {
@@ -27,8 +28,11 @@ func (g *Guest) AddCandidate(line string) error {
 	g.candidates++
 	tooMany := g.candidates > maxCandidates
 	g.mu.Unlock()
-	if tooMany {
+	switch {
+	case tooMany:
 		return ErrTooManyCandidates
+	case hasName(line):
+		return nil
 	}
 	if err := g.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: line}); err != nil {
 		g.transport.log.Debug("a candidate was dropped", "error", err)
@@ -37,6 +41,9 @@ func (g *Guest) AddCandidate(line string) error {
 }
 
 func checkCandidate(line string) error {
+	if hasName(line) {
+		return nil
+	}
 	_, err := ice.UnmarshalCandidate(strings.TrimPrefix(line, "candidate:"))
 	switch {
 	case err == nil, errors.Is(err, ice.ErrUnknownCandidateTyp), errors.Is(err, ice.ErrDetermineNetworkType):
@@ -45,10 +52,45 @@ func checkCandidate(line string) error {
 	return fmt.Errorf("%w: %w", ErrCandidate, err)
 }
 
-// Credentials are those that the client has in its ICE session (RFC 8839, section 5.4).
+// hasName tells whether a candidate has a host name for its address, which is left
+// out (RFC 8839, section 5.1): names are not resolved here.
+func hasName(line string) bool {
+	parts := strings.Fields(strings.TrimPrefix(line, "candidate:"))
+	if len(parts) < 8 || parts[6] != "typ" {
+		return false
+	}
+	_, err := netip.ParseAddr(parts[4])
+	return err != nil
+}
+
+// tidy is an offer without what would keep the rest of it from being taken: candidates
+// that have names, and simulcast (RFC 8853), without which one encoding is sent.
+func tidy(offer string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(offer) {
+		name, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
+		switch {
+		case name == "a=rid", name == "a=simulcast", name == "a=candidate" && hasName(value):
+		default:
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}
+
+// Credentials are those that the client has in its ICE session (RFC 8839, section
+// 5.4): the last that it was given an answer to.
 func (g *Guest) Credentials() (ufrag, pwd string) {
-	sdp := g.pc.RemoteDescription().SDP
-	return attribute(sdp, "ice-ufrag"), attribute(sdp, "ice-pwd")
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ufrag, g.pwd
+}
+
+// agree notes the client's credentials of an ICE session that has an answer.
+func (g *Guest) agree(ufrag, pwd string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ufrag, g.pwd, g.candidates = ufrag, pwd, 0
 }
 
 // attribute is the first value of an attribute in a description.
@@ -82,9 +124,7 @@ func (g *Guest) Restart(ctx context.Context, ufrag, pwd string, candidates []str
 	if err != nil {
 		return "", fmt.Errorf("restart ICE: %w", err)
 	}
-	g.mu.Lock()
-	g.candidates = 0
-	g.mu.Unlock()
+	g.agree(ufrag, pwd)
 	for _, line := range candidates {
 		if err := g.AddCandidate(line); err != nil {
 			return "", err

@@ -1,12 +1,15 @@
 package rtc_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
@@ -188,5 +191,51 @@ func TestOffersThatAreRefused(t *testing.T) {
 		if g, _, err := tr.Guest(t.Context(), test.offer, "session"); !errors.Is(err, test.want) || g != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Packets about ever more sources end the connection.
+func TestGuestWithTooManySources(t *testing.T) {
+	tr, pc := transport(t), browser(t)
+	if _, err := pc.CreateDataChannel("session", nil); err != nil {
+		t.Fatal(err)
+	}
+	g, sdp, err := tr.Guest(t.Context(), offerOf(t, pc), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, pc, sdp)
+	await(t, "connected", g.Connected())
+	source := uint32(0)
+	until(t, "the end", func() bool {
+		for range 100 {
+			source++
+			if err := pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: source}}); err != nil {
+				break // it is closed
+			}
+		}
+		return g.Context().Err() != nil
+	})
+	if err := context.Cause(g.Context()); !strings.Contains(err.Error(), "sources") {
+		t.Error(err)
+	}
+}
+
+// Channels that are opened without end end the connection, closed ones too.
+func TestGuestWithTooManyChannels(t *testing.T) {
+	tr, pc := transport(t), browser(t)
+	for range 18 {
+		if _, err := pc.CreateDataChannel("other", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, sdp, err := tr.Guest(t.Context(), offerOf(t, pc), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, pc, sdp)
+	await(t, "done", g.Done())
+	if err := context.Cause(g.Context()); !strings.Contains(err.Error(), "data channels") {
+		t.Error(err)
 	}
 }

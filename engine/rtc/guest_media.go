@@ -21,6 +21,9 @@ const (
 	// trackTime is how long a guest's first track waits for the others. One that is
 	// muted sends nothing.
 	trackTime = 500 * time.Millisecond
+	// maxTracks is what a guest may publish, in one stream or in several: those of a
+	// room are for all.
+	maxTracks = 4
 )
 
 // Publish has the audio and video of a guest reach the seat's room, as one stream
@@ -29,7 +32,7 @@ const (
 // is told of what was refused.
 func (g *Guest) Publish(seat *engine.Attachment, meta []byte, report func(error)) {
 	p := &publication{
-		guest: g, seat: seat, meta: meta, report: report, name: rand.Text(), tracks: g.sends(),
+		guest: g, seat: seat, meta: meta, report: report, name: rand.Text(), tracks: min(g.sends(), maxTracks),
 		bytes: rate.NewLimiter(maxBitrate/8, int(maxBitrate/8*burstTime.Seconds())),
 	}
 	g.OnTrack(p.arrived)
@@ -61,6 +64,7 @@ type publication struct {
 
 	mu      sync.Mutex
 	tracks  int // that are still to come
+	taken   int // that came
 	waiting []engine.Track
 	streams []*engine.Stream
 	ended   bool
@@ -80,6 +84,14 @@ func (p *publication) Allow(bytes int) bool {
 
 // arrived takes a track.
 func (p *publication) arrived(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+	p.mu.Lock()
+	p.taken++
+	tooMany := p.taken > maxTracks
+	p.mu.Unlock()
+	if tooMany { // its packets wait in a buffer, which is bounded
+		p.seat.TrackDropped()
+		return
+	}
 	f, err := NewForward(p, remote, p.name)
 	if err != nil {
 		p.report(err)

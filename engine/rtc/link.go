@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,28 +19,43 @@ import (
 // descriptions tell the other end.
 const maxMessage = 64 << 10
 
+const (
+	// maxLinkSections bounds the sections of a peer's offer. A page that shows much
+	// has a few dozen.
+	maxLinkSections = 128
+	// maxChannels bounds the data channels that the other end opens in the life of a
+	// connection: pion keeps them, closed or not.
+	maxChannels = 16
+)
+
 // link is a peer connection with its data channel.
 type link struct {
 	transport *Transport
+	api       *webrtc.API
 	pc        *webrtc.PeerConnection
 	h         engine.LinkHandler
 
 	media media
 
-	mu     sync.Mutex
-	dc     *datachannel.DataChannel // once open
-	ended  bool
-	stage  string // when it ended
-	reason error
+	mu       sync.Mutex
+	dc       *datachannel.DataChannel // once open
+	channels int                      // of the other end
+	ended    bool
+	stage    string // when it ended
+	reason   error
 }
 
 var (
-	errNotOpen = errors.New("data channel is not open")
-	errRemote  = errors.New("closed by the remote peer, or lost")
-	errTooLong = errors.New("a message is longer than can be received")
+	errNotOpen         = errors.New("data channel is not open")
+	errRemote          = errors.New("closed by the remote peer, or lost")
+	errTooLong         = errors.New("a message is longer than can be received")
+	errTooManyChannels = fmt.Errorf("more than %d data channels", maxChannels)
 )
 
 func (l *link) answer(ctx context.Context, offer string) (string, error) {
+	if n := strings.Count(offer, "\nm="); n > maxLinkSections {
+		return "", fmt.Errorf("an offer has %d sections, at most %d are taken", n, maxLinkSections)
+	}
 	err := l.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
 	if err != nil {
 		return "", err
@@ -74,6 +90,11 @@ func (l *link) offer(ctx context.Context) (string, error) {
 		return "", err
 	}
 	l.adopt(dc)
+	l.pc.OnDataChannel(func(other *webrtc.DataChannel) {
+		if l.counts() {
+			other.OnOpen(func() { other.Close() })
+		}
+	})
 	sdp, err := l.pc.CreateOffer(nil)
 	if err != nil {
 		return "", err
@@ -111,6 +132,25 @@ func (l *link) Renegotiate(ctx context.Context, offer string) (string, error) {
 		return "", fmt.Errorf("answer a renegotiation: %w", err)
 	}
 	return sdp, nil
+}
+
+// heard takes a data channel of the other end.
+func (l *link) heard(dc *webrtc.DataChannel) {
+	if l.counts() {
+		l.adopt(dc)
+	}
+}
+
+// counts counts a data channel of the other end, whose last this may be.
+func (l *link) counts() bool {
+	l.mu.Lock()
+	l.channels++
+	ok := l.channels <= maxChannels
+	l.mu.Unlock()
+	if !ok {
+		l.end(errTooManyChannels)
+	}
+	return ok
 }
 
 // adopt takes the data channel that carries frames; others are closed.

@@ -111,7 +111,7 @@ func (l *link) section(t webrtc.TrackLocal) (*webrtc.RTPTransceiver, error) {
 		if tr.Kind() != t.Kind() {
 			continue
 		}
-		sender, err := l.transport.answering.NewRTPSender(t, l.pc.SCTP().Transport())
+		sender, err := l.api.NewRTPSender(t, l.pc.SCTP().Transport())
 		if err != nil {
 			return nil, err
 		}
@@ -197,7 +197,11 @@ func (l *link) complete(ctx context.Context, offer webrtc.SessionDescription, an
 			}
 		}
 	}
-	return refused, l.Accept(ctx, answer)
+	if err := l.Accept(ctx, answer); err != nil {
+		l.end(err) // pion does not take the offer back
+		return nil, err
+	}
+	return refused, nil
 }
 
 // answered is a media section of an answer.

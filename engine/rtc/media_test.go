@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 )
@@ -180,4 +182,69 @@ func TestLimitsOfStreams(t *testing.T) {
 	if _, err := s.seat.Publish(engine.StreamConfig{Tracks: c.forwards[1:]}); !errors.Is(err, engine.ErrTooManyStreams) {
 		t.Errorf("a second stream: %v", err)
 	}
+}
+
+// An answer that cannot be taken ends the link: the offer is not to be had back.
+func TestAnswerThatIsSpoiled(t *testing.T) {
+	s := newStage(t, engine.Limits{})
+	v := newViewer(t, s, "Alice")
+	v.over.Store(true)
+	v.spoils.Store(true)
+	publish(t, s, "", newCamera(t, "one", webrtc.MimeTypeVP8))
+	s.dropped(t, "media: description refused", 1)
+	until(t, "the end of the link", func() bool { return !s.linked() })
+}
+
+// What a page sends beyond reason costs nothing, or itself.
+func TestPageThatAsksForTooMuch(t *testing.T) {
+	s := newStage(t, engine.Limits{})
+	v := newViewer(t, s, "Alice")
+	v.over.Store(true)
+	v.signal("offer", strings.Repeat("m", 600<<10))
+	s.dropped(t, "media: description too long", 1)
+	v.signal("offer", "v=0\r\n"+strings.Repeat("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", 129))
+	s.dropped(t, "media: description refused", 1)
+	if !s.linked() {
+		t.Error("the link has ended")
+	}
+	for range 17 {
+		if _, err := v.pc.CreateDataChannel("more", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the end of the link", func() bool { return !s.linked() })
+}
+
+// linked tells whether no link has ended.
+func (s *stage) linked() bool { return s.node.Stats().LinksClosed == 0 }
+
+// A guest has so many tracks, early or late.
+func TestGuestWithTooManyTracks(t *testing.T) {
+	s, tr, pc := newStage(t, engine.Limits{}), transport(t), browser(t)
+	var tracks []*webrtc.TrackLocalStaticSample
+	for range 6 {
+		track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", "camera")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pc.AddTransceiverFromTrack(track); err != nil {
+			t.Fatal(err)
+		}
+		tracks = append(tracks, track)
+	}
+	g, sdp, err := tr.Guest(t.Context(), offerOf(t, pc), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, pc, sdp)
+	g.Publish(s.seat, nil, func(err error) { t.Error(err) })
+	until(t, "two tracks too many", func() bool {
+		for _, track := range tracks {
+			if err := track.WriteSample(media.Sample{Data: make([]byte, 100), Duration: 20 * time.Millisecond}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.node.Stats().Dropped["media: more tracks than its sender may have"] == 2
+	})
+	until(t, "a stream", func() bool { return s.room.Stats().Streams == 1 })
 }

@@ -200,6 +200,7 @@ type viewer struct {
 	asm   *frame.Reassembler
 
 	over    atomic.Bool // the test is
+	spoils  atomic.Bool // its answers cannot be read
 	mu      sync.Mutex
 	peer    string
 	heard   []string          // "meta ...", "offer", "answer", in order
@@ -313,7 +314,11 @@ func (v *viewer) answer(offer string) error {
 	if err := v.pc.SetLocalDescription(answer); err != nil {
 		return err
 	}
-	v.signal("answer", v.pc.LocalDescription().SDP)
+	sdp := v.pc.LocalDescription().SDP
+	if v.spoils.Load() {
+		sdp = strings.ReplaceAll(sdp, "/90000", "/x")
+	}
+	v.signal("answer", sdp)
 	return nil
 }
 

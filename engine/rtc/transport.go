@@ -70,9 +70,10 @@ type Transport struct {
 	log         *slog.Logger
 	sockets     []*socket
 	mux         ice.UDPMux
-	answering   *webrtc.API
-	offering    *webrtc.API
-	hosting     *webrtc.API // of guests
+	answering   webrtc.SettingEngine
+	offering    webrtc.SettingEngine
+	hosting     webrtc.SettingEngine // of guests
+	media       []func(*webrtc.API)
 	servers     []webrtc.ICEServer
 	certificate webrtc.Certificate
 
@@ -162,10 +163,10 @@ func open(cfg Config, network transport.Net, sockets []net.PacketConn) (*Transpo
 		t.mux.Close()
 		return nil, err
 	}
-	t.answering = webrtc.NewAPI(webrtc.WithSettingEngine(settings), media, interceptors)
-	t.offering = webrtc.NewAPI(webrtc.WithSettingEngine(t.settings(own, network)), media, interceptors)
+	t.media = []func(*webrtc.API){media, interceptors}
+	t.answering, t.offering = settings, t.settings(own, network)
 	settings.SetSCTPMaxMessageSize(maxGuestMessage)
-	t.hosting = webrtc.NewAPI(webrtc.WithSettingEngine(settings), media, interceptors)
+	t.hosting = settings
 	return t, nil
 }
 
@@ -224,7 +225,7 @@ func (t *Transport) Answer(ctx context.Context, offer string, h engine.LinkHandl
 	if err != nil {
 		return nil, "", fmt.Errorf("answer an offer: %w", err)
 	}
-	l.pc.OnDataChannel(l.adopt)
+	l.pc.OnDataChannel(l.heard)
 	sdp, err := l.answer(ctx, offer)
 	if err != nil {
 		l.discard()
@@ -247,17 +248,19 @@ func (t *Transport) Offer(ctx context.Context, h engine.LinkHandler) (engine.Lin
 	return l, sdp, nil
 }
 
-func (t *Transport) newLink(api *webrtc.API, h engine.LinkHandler) (*link, error) {
+func (t *Transport) newLink(settings webrtc.SettingEngine, h engine.LinkHandler) (*link, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return nil, net.ErrClosed
 	}
-	pc, err := api.NewPeerConnection(t.configuration())
+	l := &link{transport: t, h: h}
+	l.api = bounded(settings, t.media, l.end)
+	pc, err := l.api.NewPeerConnection(t.configuration())
 	if err != nil {
 		return nil, err
 	}
-	l := &link{transport: t, pc: pc, h: h}
+	l.pc = pc
 	t.links[l] = struct{}{}
 	pc.OnConnectionStateChange(l.stateChanged)
 	return l, nil
