@@ -15,6 +15,7 @@ import { others } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 import { fingerprint } from '../pages/value.js'
+import { caddyfile } from './caddyfiles.js'
 import { goroutines, linksOpen } from './server.js'
 
 const MINUTES = Number(process.env.MINUTES ?? 10)
@@ -23,7 +24,7 @@ const CHURN = 0.1 // of the pages, a minute
 const ROUND = 4_000
 const SLACK = 15 // goroutines
 const channels = ['chat']
-const here = stage('long-cells', { rooms: { cells: { cells: `on ${SIZE}` } } })
+const here = stage('long-cells', { caddyfile: ({ port }) => caddyfile({ port }, { directive: `room cells {\ncells on ${SIZE}\n}` }) })
 
 test(`${MINUTES} minutes of churn with ${PAGES} pages, ${SESSIONS} sessions and the server`, async t => {
   const idle = await goroutines()
