@@ -20,9 +20,13 @@ func emitter(ctx caddy.Context, app *caddyevents.App) (func(genosrtc.Event), err
 	}
 	return func(e genosrtc.Event) {
 		select {
-		case <-ready:
-		case <-ctx.Done():
-			return
+		case <-ready: // also where the configuration is just being replaced
+		default:
+			select {
+			case <-ready:
+			case <-ctx.Done():
+				return
+			}
 		}
 		if !app.ShouldEmit(e.Name) {
 			return
