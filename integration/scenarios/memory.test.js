@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { check } from '../lib/check.js'
 import { Graph, converge, has } from '../lib/graph.js'
 import { meet, serverOf } from '../lib/presence.js'
 import { stage } from '../lib/stage.js'
+import { until } from '../lib/until.js'
 
 const rooms = Object.fromEntries(['killed', 'http', 'apart', 'stale'].map(name => [name, { memory: true }]))
 const here = stage('memory', { rooms })
@@ -90,7 +92,10 @@ test('three pages and the server diverge while apart, and converge', async t => 
     assert.deepEqual(nodes.map(({ id }) => id).filter(id => id.startsWith('shared')), ['shared 4', 'shared 5', 'shared 6', 'shared 7', 'shared 8'])
     assert.deepEqual(nodes.find(({ id }) => id === 'shared 7').value, { by: 'HTTP, last' })
     for (const { label } of pages) assert.deepEqual(nodes.find(({ id }) => id === `of ${label}`).edges, [`more of ${label}`, 'shared 8'])
-    for (const { id, value } of nodes) assert.deepEqual((await graph.get(id)).value, value)
+    // Pages tell each other as well, and may be the first.
+    for (const { id, value } of nodes) {
+      await until(`the server has ${id}`, async () => isDeepStrictEqual((await graph.get(id))?.value, value))
+    }
     assert.equal(await graph.get('shared 3'), null)
   })
   for (const page of pages) await page.close()
