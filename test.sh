@@ -17,7 +17,7 @@ TEXT
 # The tags leave out the databases of Caddy's own certificate authority.
 export GOFLAGS="${GOFLAGS:-} -tags=nobadger,nomysql,nopgx"
 # A number of inputs: at the end of a time, Go's fuzzing may say "context deadline exceeded".
-fuzztime=${FUZZTIME:-10000x}
+fuzztime=${FUZZTIME:-5000x}
 
 step=start
 trap 'status=$?; [ $status = 0 ] || echo "test.sh: FAILED at: $step" >&2' EXIT
