@@ -31,16 +31,12 @@ type hosted struct {
 
 // host adds a hosted peer and announces it.
 func (r *Room) host(id, typ string) *hosted {
-	nonces, err := lru.NewLRU[string, byte](maxNonces, nil)
-	if err != nil {
-		panic(err) // the size is a positive constant
-	}
 	h := &hosted{
 		id:     id,
 		typ:    typ,
 		seats:  make(map[*Seat]struct{}),
 		pairs:  make(map[string]*pair),
-		nonces: nonces,
+		nonces: newLRU[string, byte](maxNonces, nil),
 
 		announces: rate.NewLimiter(rate.Every(announceGap), announceBurst),
 	}

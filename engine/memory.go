@@ -101,7 +101,7 @@ func openMemory(app *Room, password, server string, mode CellsMode, size int) (*
 	m := &Memory{
 		app: app, store: kept, replica: graph.NewReplica(kept, kept.Last()), trust: trust,
 		askers: make(map[*link]*asker), far: newFar(), others: new(asker), burials: rate.NewLimiter(rate.Every(time.Second), burialBurst),
-		tears: make(map[string]struct{}), mended: newMended(),
+		tears: make(map[string]struct{}), mended: newLRU[string, time.Time](maxTorn, nil),
 	}
 	r := newRoom(app.node, RoomConfig{Name: app.name, Password: password, Cells: mode, CellSize: size})
 	r.log = r.log.With("part", "memory")

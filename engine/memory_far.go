@@ -47,15 +47,7 @@ type far struct {
 }
 
 func newFar() far {
-	askers, err := lru.NewLRU[string, *asker](maxFar, nil)
-	if err != nil {
-		panic(err) // the size is a positive constant
-	}
-	repeats, err := lru.NewLRU[uint64, time.Time](maxRepeats, nil)
-	if err != nil {
-		panic(err) // the size is a positive constant
-	}
-	return far{askers: askers, repeats: repeats, seed: maphash.MakeSeed()}
+	return far{askers: newLRU[string, *asker](maxFar, nil), repeats: newLRU[uint64, time.Time](maxRepeats, nil), seed: maphash.MakeSeed()}
 }
 
 // there tells whether a peer can still be told something.

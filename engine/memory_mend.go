@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/genosrtc/caddy-genosrtc/engine/graph"
 )
 
@@ -22,14 +20,6 @@ const (
 	// unrest is how long before a seal, at most, its newcomers have come.
 	unrest = 15 * time.Second
 )
-
-func newMended() *lru.LRU[string, time.Time] {
-	l, err := lru.NewLRU[string, time.Time](maxTorn, nil)
-	if err != nil {
-		panic(err) // the size is a positive constant
-	}
-	return l
-}
 
 // torn notes the nodes of an answer, which all have heard, that leave those who had nothing
 // yet without edges.

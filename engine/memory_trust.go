@@ -39,11 +39,7 @@ type trusted struct {
 // openTrust reads and sets the marker in the folder of a graph. It is empty while
 // answers may be cut off; after a good end it says until when earlier ones were.
 func openTrust(dir string, last graph.Timestamp) (*trust, error) {
-	t := &trust{marker: filepath.Join(dir, "graph.answering")}
-	var err error
-	if t.peers, err = lru.NewLRU[string, *trusted](maxTrusted, nil); err != nil {
-		panic(err) // the size is a positive constant
-	}
+	t := &trust{marker: filepath.Join(dir, "graph.answering"), peers: newLRU[string, *trusted](maxTrusted, nil)}
 	switch text, err := os.ReadFile(t.marker); {
 	case err == nil:
 		if json.Unmarshal(text, &t.boot) != nil {

@@ -45,12 +45,8 @@ type mesh struct {
 const maxClaims = 256
 
 func newMesh(n *Node, mode CellsMode, size int) mesh {
-	claims, err := lru.NewLRU[string, claim](maxClaims, nil)
-	if err != nil {
-		panic(err) // the size is a positive constant
-	}
 	m := mesh{
-		mode: mode, want: size, claims: claims, held: newHeld(n),
+		mode: mode, want: size, claims: newLRU[string, claim](maxClaims, nil), held: newHeld(n),
 		pings: make(map[string]meshPing), pongs: rate.NewLimiter(rate.Every(pongGap), pongBurst),
 		fills: make(map[string]*fill),
 	}

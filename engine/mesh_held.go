@@ -13,16 +13,12 @@ const maxHeld = 512
 // newHeld makes the set of the offers that wait for a seal, by which their peers may get
 // a place.
 func newHeld(n *Node) *lru.LRU[*pair, *Signal] {
-	held, err := lru.NewLRU(maxHeld, func(p *pair, offer *Signal) {
+	return newLRU(maxHeld, func(p *pair, offer *Signal) {
 		if p.offer == offer { // neither answered nor replaced
 			p.offer = nil
 			n.counters.drop("offer: no place in the cells")
 		}
 	})
-	if err != nil {
-		panic(err) // the size is a positive constant
-	}
-	return held
 }
 
 // hold keeps an offer for the next seal.

@@ -71,6 +71,8 @@ func (n *negotiation) heard(d description) {
 		n.drop("media: bad signal")
 	case len(d.SDP) > maxDescription:
 		n.drop("media: description too long")
+	case d.Type == "answer" && n.answer != "":
+		n.drop("media: answer to no offer")
 	case d.Type == "answer":
 		n.answer = d.SDP
 	case len(n.offers) >= maxRenegotiate:

@@ -94,11 +94,11 @@ func TestUnconfirmedIsBounded(t *testing.T) {
 	if len(u.kept) != 15 || u.given != 15 {
 		t.Errorf("%d of %d are given up, want 15 of 15", u.given, len(u.kept))
 	}
-	if got := c.dropped["message: will not be sent again, too many are unconfirmed"]; got != 15 {
+	if got := c.dropped.Counts()["message: will not be sent again, too many are unconfirmed"]; got != 15 {
 		t.Errorf("%d were counted as given up, want 15", got)
 	}
 	total := 10_000 / eventCost
-	if got := c.dropped["message: will not be reported, too many are unconfirmed"]; got != uint64(215-total) {
+	if got := c.dropped.Counts()["message: will not be reported, too many are unconfirmed"]; got != uint64(215-total) {
 		t.Errorf("%d were counted as forgotten, want %d", got, 215-total)
 	}
 	resend, report := u.end()

@@ -169,13 +169,10 @@ func newRoom(n *Node, cfg RoomConfig) *Room {
 		durable:   cfg.Durable,
 		unsynced:  make(map[*Seat]uint64),
 		most:      cfg.Seats,
+		kicked:    newLRU[string, time.Time](maxKicked, nil),
 		mesh:      newMesh(n, cfg.Cells, cfg.CellSize),
 	}
 	r.cellsOff.Store(cfg.Cells == CellsOff)
-	var err error
-	if r.kicked, err = lru.NewLRU[string, time.Time](maxKicked, nil); err != nil {
-		panic(err) // the size is a positive constant
-	}
 	return r
 }
 
@@ -185,10 +182,7 @@ func openRoom(n *Node, cfg RoomConfig) (*Room, error) {
 	if err := r.SetRules(cfg.Rules); err != nil {
 		return nil, err
 	}
-	var err error
-	if r.ended, err = lru.NewLRU[tokenKey, error](maxEnded, nil); err != nil {
-		panic(err) // the size is a positive constant
-	}
+	r.ended = newLRU[tokenKey, error](maxEnded, nil)
 	seats, err := r.remembered()
 	if err != nil {
 		return nil, err

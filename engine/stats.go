@@ -2,9 +2,9 @@ package engine
 
 import (
 	"errors"
-	"maps"
-	"sync"
 	"sync/atomic"
+
+	"github.com/genosrtc/caddy-genosrtc/internal/tally"
 )
 
 // counters are the node's running totals.
@@ -21,10 +21,9 @@ type counters struct {
 	transfersBegun, transfersEnded, transfersCancelled atomic.Uint64
 	transferBytes, transferBytesAgain                  atomic.Uint64
 
-	mu          sync.Mutex
-	dropped     map[string]uint64
-	rulesBroken map[string]uint64
-	attempts    map[Attempt]uint64
+	dropped     tally.Tally[string] // reasons are constants of this package
+	rulesBroken tally.Tally[string]
+	attempts    tally.Tally[Attempt]
 }
 
 // Attempt is how an attempt at a link went.
@@ -43,12 +42,7 @@ const (
 )
 
 func (c *counters) attempted(l *link, outcome string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.attempts == nil {
-		c.attempts = make(map[Attempt]uint64)
-	}
-	c.attempts[Attempt{l.dialed, outcome}]++
+	c.attempts.Add(Attempt{l.dialed, outcome})
 }
 
 // outcome names why a link did not open.
@@ -80,26 +74,11 @@ func (c *counters) resumed(err error) {
 	}
 }
 
-// drop counts something that was refused or thrown away, by reason. Reasons
-// are constants of this package: the map is bounded.
-func (c *counters) drop(reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dropped == nil {
-		c.dropped = make(map[string]uint64)
-	}
-	c.dropped[reason]++
-}
+// drop counts something that was refused or thrown away, by reason.
+func (c *counters) drop(reason string) { c.dropped.Add(reason) }
 
 // broken counts a message that broke a rule, by the name of that.
-func (c *counters) broken(err *RuleError) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.rulesBroken == nil {
-		c.rulesBroken = make(map[string]uint64)
-	}
-	c.rulesBroken[err.Rule]++
-}
+func (c *counters) broken(err *RuleError) { c.rulesBroken.Add(err.Rule) }
 
 // Stats are a node's totals since it began, and what it holds now.
 type Stats struct {
@@ -148,10 +127,8 @@ func (n *Node) Stats() Stats {
 		TransferBytes:      c.transferBytes.Load(), TransferBytesAgain: c.transferBytesAgain.Load(),
 	}
 	s.Seals, s.GraphCommits = c.seals.Load(), c.graphCommits.Load()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.Attempts = maps.Clone(c.attempts)
-	s.Dropped, s.RulesBroken = maps.Clone(c.dropped), maps.Clone(c.rulesBroken)
+	s.Attempts = c.attempts.Counts()
+	s.Dropped, s.RulesBroken = c.dropped.Counts(), c.rulesBroken.Counts()
 	return s
 }
 

@@ -27,11 +27,7 @@ type overTransfers struct {
 
 func (o *overTransfers) add(key transferKey) {
 	if o.keys == nil {
-		keys, err := lru.NewLRU[transferKey, struct{}](maxOver, nil)
-		if err != nil {
-			panic(err) // the size is a positive constant
-		}
-		o.keys = keys
+		o.keys = newLRU[transferKey, struct{}](maxOver, nil)
 	}
 	o.keys.Add(key, struct{}{})
 }

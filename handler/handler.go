@@ -20,6 +20,7 @@ import (
 
 	"github.com/genosrtc/caddy-genosrtc/engine"
 	"github.com/genosrtc/caddy-genosrtc/engine/rtc"
+	"github.com/genosrtc/caddy-genosrtc/internal/tally"
 	"github.com/genosrtc/caddy-genosrtc/session"
 	"github.com/genosrtc/caddy-genosrtc/signaling"
 	"github.com/genosrtc/caddy-genosrtc/web"
@@ -96,7 +97,7 @@ type Handler struct {
 	guests guests
 
 	counters session.Counters
-	refused  refusals
+	refused  tally.Tally[string] // reasons are constants of this package
 	tickets  tickets
 	opened   atomic.Uint64
 	// Of Server-Sent Events and POST.
@@ -264,7 +265,7 @@ func (h *Handler) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Stats{
-		Sessions: h.open, Opened: h.opened.Load(), Refused: h.refused.counts(),
+		Sessions: h.open, Opened: h.opened.Load(), Refused: h.refused.Counts(),
 		Published: h.published.Load(),
 		Errors:    h.counters.Errors(), Slow: h.counters.Slow() + h.slowStreams.Load(),
 	}

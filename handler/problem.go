@@ -2,10 +2,8 @@ package handler
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"strings"
-	"sync"
 
 	"github.com/genosrtc/caddy-genosrtc/session"
 )
@@ -41,26 +39,4 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	problem(w, http.StatusMethodNotAllowed, "", r.Method+" is not possible here")
 	return false
-}
-
-// refusals counts refused requests. Reasons are constants of this package: the
-// map is bounded.
-type refusals struct {
-	mu sync.Mutex
-	n  map[string]uint64
-}
-
-func (c *refusals) count(reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n == nil {
-		c.n = make(map[string]uint64)
-	}
-	c.n[reason]++
-}
-
-func (c *refusals) counts() map[string]uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.n)
 }

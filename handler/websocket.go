@@ -42,7 +42,7 @@ var (
 
 // refuse answers a request for a session, and counts why.
 func (h *Handler) refuse(w http.ResponseWriter, why *refusal) {
-	h.refused.count(why.reason)
+	h.refused.Add(why.reason)
 	if why.retryAfter != "" {
 		w.Header().Set("Retry-After", why.retryAfter)
 	}

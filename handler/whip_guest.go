@@ -210,7 +210,7 @@ func (h *Handler) connect(g *guest, network string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.deleted {
-		h.refused.count("webrtc")
+		h.refused.Add("webrtc")
 	}
 	return err
 }
@@ -227,14 +227,14 @@ func (h *Handler) channel(g *guest) (*rtc.Channel, error) {
 	case <-h.ctx.Done():
 		return nil, context.Cause(h.ctx)
 	case <-timer.C:
-		h.refused.count("webrtc")
+		h.refused.Add("webrtc")
 		return nil, fmt.Errorf("no data channel %q within %v", channelLabel, channelTime)
 	}
 }
 
 // missed counts a client that gets no seat after all, of which who watches is told.
 func (h *Handler) missed(room, address string, code session.Code) {
-	h.refused.count(string(code))
+	h.refused.Add(string(code))
 	h.tell(room, address, string(code))
 }
 

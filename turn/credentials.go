@@ -58,11 +58,11 @@ func (s *Server) authenticate(r *turn.RequestAttributes) (owner string, key []by
 	expires, user, _ := strings.Cut(r.Username, ":")
 	t, err := strconv.ParseInt(expires, 10, 64)
 	if err != nil {
-		s.refused.count("credentials")
+		s.refused.Add("credentials")
 		return "", nil, false
 	}
 	if r.Method == stun.MethodAllocate && time.Now().Unix() > t {
-		s.refused.count("expired")
+		s.refused.Add("expired")
 		return "", nil, false
 	}
 	key = turn.GenerateAuthKey(r.Username, r.Realm, password(s.options.Load().secret, r.Username))

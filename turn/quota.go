@@ -1,7 +1,6 @@
 package turn
 
 import (
-	"maps"
 	"sync"
 )
 
@@ -69,26 +68,4 @@ func (q *quota) taken() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.total
-}
-
-// refusals counts what was refused. Reasons are constants of this package: the map
-// is bounded.
-type refusals struct {
-	mu sync.Mutex
-	n  map[string]uint64
-}
-
-func (r *refusals) count(reason string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.n == nil {
-		r.n = make(map[string]uint64)
-	}
-	r.n[reason]++
-}
-
-func (r *refusals) counts() map[string]uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.n)
 }

@@ -38,21 +38,21 @@ func (r *relays) AllocatePacketConn(want turn.AllocateListenerConfig) (net.Packe
 	// A probe for an even port (RFC 8656, section 14.6), which no client of ours needs,
 	// or for one that was reserved by it.
 	if want.UserID == "" || want.RequestedPort != 0 {
-		s.refused.count("transport")
+		s.refused.Add("transport")
 		return nil, nil, errNotOffered
 	}
 	if r.local.Is4() != (want.Network == "udp4") {
-		s.refused.count("family")
+		s.refused.Add("family")
 		return nil, nil, fmt.Errorf("relay at %s by %s: %w", r.local, want.Network, errors.ErrUnsupported)
 	}
 	if why := s.quota.take(want.UserID, s.options.Load().limits); why != "" {
-		s.refused.count(why)
+		s.refused.Add(why)
 		return nil, nil, fmt.Errorf("allocate a relay address: too many of this %s: %w", why, errRefused)
 	}
 	conn, err := r.listen()
 	if err != nil {
 		s.quota.give(want.UserID)
-		s.refused.count("ports")
+		s.refused.Add("ports")
 		return nil, nil, err
 	}
 	c := &relayConn{UDPConn: conn, relays: r, owner: want.UserID}
@@ -80,13 +80,13 @@ func (r *relays) listen() (conn *net.UDPConn, err error) {
 // AllocateListener implements turn.RelayAddressGenerator. Relays for TCP (RFC 6062)
 // are not offered: WebRTC has no use for them.
 func (r *relays) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
-	r.server.refused.count("transport")
+	r.server.refused.Add("transport")
 	return nil, nil, errNotOffered
 }
 
 // AllocateConn implements turn.RelayAddressGenerator.
 func (r *relays) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
-	r.server.refused.count("transport")
+	r.server.refused.Add("transport")
 	return nil, errNotOffered
 }
 
@@ -96,10 +96,10 @@ func (r *relays) permit(client net.Addr, peer net.IP) bool {
 	ip, ok := netip.AddrFromSlice(peer)
 	switch {
 	case !ok || !r.peers.mayReachIP(ip):
-		r.server.refused.count("peer")
+		r.server.refused.Add("peer")
 		return false
 	case !r.server.permissions.take(clientKey(client, r.at), peer):
-		r.server.refused.count("permissions")
+		r.server.refused.Add("permissions")
 		return false
 	}
 	return true
@@ -123,7 +123,7 @@ func (c *relayConn) at() netip.AddrPort {
 func (c *relayConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	s, a := c.relays.server, addrPort(to)
 	if !c.relays.peers.mayReach(a) {
-		s.refused.count("port")
+		s.refused.Add("port")
 		return len(b), nil
 	}
 	// Not every network brings what a machine sends to the address that is mapped to
@@ -152,7 +152,7 @@ func (c *relayConn) ReadFrom(b []byte) (int, net.Addr, error) {
 			from = netip.AddrPortFrom(c.relays.public, from.Port())
 		}
 		if !c.relays.peers.mayReach(from) {
-			s.refused.count("port")
+			s.refused.Add("port")
 			continue
 		}
 		s.received.Add(uint64(n))

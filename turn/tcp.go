@@ -47,7 +47,7 @@ func (l listener) Accept() (net.Conn, error) {
 		address := network(conn.RemoteAddr())
 		// They count as allocations of nobody do: each can have one at most.
 		if why := s.connections.take("\n"+address, s.options.Load().limits.ofConnections()); why != "" {
-			s.refused.count("connections")
+			s.refused.Add("connections")
 			conn.Close()
 			continue
 		}
@@ -115,7 +115,7 @@ func (c *client) Read(b []byte) (int, error) {
 	}
 	size, err := frameSize(head)
 	if err != nil || size >= len(b) {
-		c.server.refused.count("frame")
+		c.server.refused.Add("frame")
 		return 0, errFrame
 	}
 	if rest := time.Now().Add(frameTime); until.IsZero() || rest.Before(until) {

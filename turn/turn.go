@@ -17,6 +17,7 @@ import (
 	"github.com/pion/turn/v5"
 
 	"github.com/genosrtc/caddy-genosrtc/internal/pionlog"
+	"github.com/genosrtc/caddy-genosrtc/internal/tally"
 )
 
 // Realm is the server's (RFC 8489, section 9.2).
@@ -110,7 +111,7 @@ type Server struct {
 	listening   sync.WaitGroup
 	reading     sync.WaitGroup
 
-	refused                 refusals
+	refused                 tally.Tally[string] // reasons are constants of this package
 	created, sent, received atomic.Uint64
 	failed                  atomic.Uint64
 }
@@ -198,7 +199,7 @@ func (s *Server) relaysAt(at net.Addr) *relays {
 func (s *Server) mayAllocate(owner, _ string, _ net.Addr) bool {
 	why := s.quota.full(owner, s.options.Load().limits)
 	if why != "" {
-		s.refused.count(why)
+		s.refused.Add(why)
 	}
 	return why == ""
 }
@@ -208,7 +209,7 @@ func (s *Server) events() turn.EventHandler {
 	return turn.EventHandler{
 		OnAuth: func(_, _ net.Addr, _, _, _, _ string, good bool) {
 			if !good {
-				s.refused.count("credentials")
+				s.refused.Add("credentials")
 			}
 		},
 		OnAllocationCreated: func(src, dst net.Addr, _, _, _ string, _ net.Addr, _ int) {
@@ -278,7 +279,7 @@ func (s *Server) Stats() Stats {
 	}
 	return Stats{
 		Allocations: s.quota.taken(), Connections: s.connections.taken(), Created: s.created.Load(),
-		Refused: s.refused.counts(), Failed: s.failed.Load(), Dropped: dropped, Sent: s.sent.Load(), Received: s.received.Load(),
+		Refused: s.refused.Counts(), Failed: s.failed.Load(), Dropped: dropped, Sent: s.sent.Load(), Received: s.received.Load(),
 	}
 }
 

@@ -29,9 +29,8 @@ node_modules/.bin/esbuild src/monitor/main.ts --bundle --minify --format=esm --t
 	--legal-comments=none --log-level=warning --outfile="$out/page.js"
 cat "$out/licences" "$out/page.js" >"$out/monitor.js"
 node_modules/.bin/esbuild src/monitor/monitor.css --bundle --minify --charset=utf8 --log-level=warning --outfile="$out/monitor.css"
-cp src/monitor/monitor.html "$out/"
 
-files=(client.js client.d.ts monitor.html monitor.js monitor.css)
+files=(client.js client.d.ts monitor.js monitor.css)
 
 if [ "${1:-}" = --check ]; then
 	for file in "${files[@]}"; do

@@ -20,7 +20,7 @@ var ClientTypes []byte
 // MonitorHTML is the monitor page: a html/template that needs Rooms, the names to choose
 // from, and Cookies. It loads MonitorJS as monitor.js, and MonitorCSS as monitor.css.
 //
-//go:embed dist/monitor.html
+//go:embed src/monitor/monitor.html
 var MonitorHTML string
 
 // MonitorJS is the page's script, an ES module without imports.

@@ -362,11 +362,9 @@ func TestJunkIsReportedAndTheLinkLives(t *testing.T) {
 	}
 }
 
-// A browser that adds media to its link must get an answer, and the link must
-// live on.
-func TestMediaIsRefusedInTheAnswer(t *testing.T) {
-	tr := transport(t)
-	pc := browser(t)
+// opened is a link that a browser has offered, once it is open at both ends.
+func opened(t *testing.T, tr *rtc.Transport, pc *webrtc.PeerConnection) (engine.Link, *webrtc.DataChannel, *end) {
+	t.Helper()
 	dc, err := pc.CreateDataChannel("data", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -380,6 +378,15 @@ func TestMediaIsRefusedInTheAnswer(t *testing.T) {
 	}
 	accept(t, pc, sdp)
 	await(t, "open", open)
+	return l, dc, e
+}
+
+// A browser that adds media to its link must get an answer, and the link must
+// live on.
+func TestMediaIsRefusedInTheAnswer(t *testing.T) {
+	tr := transport(t)
+	pc := browser(t)
+	l, dc, e := opened(t, tr, pc)
 
 	track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus}, "mic", "stream")
 	if err != nil {
@@ -393,7 +400,7 @@ func TestMediaIsRefusedInTheAnswer(t *testing.T) {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
-		sdp, err = l.Renegotiate(t.Context(), offerOf(t, pc))
+		sdp, err := l.Renegotiate(t.Context(), offerOf(t, pc))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -434,19 +441,7 @@ func TestBufferedOutlivesTheLink(t *testing.T) {
 // A message that is too long for the wire is junk once, and the link lives.
 func TestLongMessageIsJunkOnce(t *testing.T) {
 	tr, pc := transport(t), browser(t)
-	dc, err := pc.CreateDataChannel("data", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := make(chan struct{})
-	dc.OnOpen(func() { close(open) })
-	e := newEnd()
-	_, sdp, err := tr.Answer(t.Context(), offerOf(t, pc), e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	accept(t, pc, sdp)
-	await(t, "open", open)
+	_, dc, e := opened(t, tr, pc)
 	for _, size := range []int{64<<10 + 1, 900 << 10} {
 		if err := dc.Send(make([]byte, size)); err != nil {
 			t.Fatal(err)

@@ -3,31 +3,20 @@
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { after, test } from 'node:test'
-import { chromium } from 'playwright-core'
+import { test } from 'node:test'
 import { script } from '../lib/commonjs.js'
-import { CHROMIUM } from '../lib/page.js'
-import { Server } from '../lib/server.js'
+import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 
-const server = await Server.prepare('whip-clients', { demo: {} })
-await server.start()
-const browser = await chromium.launch({
-  executablePath: CHROMIUM, chromiumSandbox: false,
-  args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--no-first-run', '--disable-background-networking'],
-})
-after(async () => {
-  await browser.close()
-  await server.close()
-})
+const here = stage('whip-clients', { mdns: true, camera: true })
 
-const room = `${server.url}/genosrtc/rooms/demo`
-const peers = async () => (await (await fetch(room)).json()).peers.length
+const room = () => `${here.server.url}/genosrtc/rooms/demo`
+const peers = async () => (await (await fetch(room())).json()).peers.length
 
 /** open is a page with the server's origin; requests are all that it makes of WHIP. */
 async function open() {
-  const tab = await browser.newPage()
-  await tab.goto(room)
+  const tab = await here.browser.newPage()
+  await tab.goto(room())
   const requests = []
   tab.on('response', async (response) => {
     const request = response.request()
@@ -55,7 +44,7 @@ test('whip-whep 1.2.0: publish, trickle, restart, stop', async () => {
     for (const track of stream.getTracks()) pc.addTransceiver(track, { direction: 'sendonly', streams: [stream] })
     window.client = new WHIPClient()
     await client.publish(pc, url)
-  }, [source, `${room}/whip`])
+  }, [source, `${room()}/whip`])
   await flows(tab, before)
   await until('candidates were sent', () => requests.some((r) => r.method === 'PATCH' && r.status === 204))
   await tab.evaluate(() => client.restart())
@@ -77,7 +66,7 @@ test('@eyevinn/whip-web-client 1.1.7: ingest, trickle without If-Match, destroy'
     window.client = new WHIPClient({ endpoint: url, opts: { iceServers: [] } })
     await client.ingest(stream)
     window.pc = client.peer
-  }, [await script('@eyevinn/whip-web-client'), `${room}/whip`])
+  }, [await script('@eyevinn/whip-web-client'), `${room()}/whip`])
   await flows(tab, before)
   await until('candidates were sent', () => requests.some((r) => r.method === 'PATCH'))
   await tab.evaluate(() => client.destroy())

@@ -2,27 +2,16 @@
 
 import { decode, encode } from '@msgpack/msgpack'
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
-import { chromium } from 'playwright-core'
-import { CHROMIUM } from '../lib/page.js'
-import { Server } from '../lib/server.js'
+import { test } from 'node:test'
+import { stage } from '../lib/stage.js'
 import { until } from '../lib/until.js'
 
-const server = await Server.prepare('whip', { demo: {} })
-await server.start()
-const browser = await chromium.launch({
-  executablePath: CHROMIUM, chromiumSandbox: false,
-  args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--no-first-run', '--disable-background-networking'],
-})
-after(async () => {
-  await browser.close()
-  await server.close()
-})
+const here = stage('whip', { mdns: true, camera: true })
 
 /** open is a page of the server's own origin, with a WHIP client in it. */
 async function open() {
-  const tab = await browser.newPage()
-  await tab.goto(`${server.url}/genosrtc/rooms/demo`)
+  const tab = await here.browser.newPage()
+  await tab.goto(`${here.server.url}/genosrtc/rooms/demo`)
   await tab.evaluate(() => {
     const whip = (window.whip = { heard: [], statuses: [] })
     const line = (sdp, name) => sdp.match(new RegExp(`a=${name}:(.*)\r\n`))[1]
@@ -111,7 +100,7 @@ test('a session by fetch and RTCPeerConnection', async () => {
 })
 
 test('a camera is in the room until DELETE', async () => {
-  const peers = async () => (await (await fetch(`${server.url}/genosrtc/rooms/demo`)).json()).peers
+  const peers = async () => (await (await fetch(`${here.server.url}/genosrtc/rooms/demo`)).json()).peers
   const before = (await peers()).length
   const tab = await open()
   await tab.evaluate(() => whip.post({ camera: true }))
